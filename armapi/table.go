@@ -1,0 +1,126 @@
+package armapi
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+)
+
+// ResourceType is one row of the table that the generic verbs are driven by: what
+// a type is called, which versions and verbs it has, its rules and its hooks.
+type ResourceType struct {
+	Namespace string   // "Microsoft.DesktopVirtualization"
+	Path      string   // documented spelling of the collections: "hostPools/sessionHosts"
+	Wire      string   // spelling in answers' id and type: "hostpools/sessionhosts"
+	Versions  []string // api-versions, oldest first
+	Name      NameRule // of the last segment
+	Tracked   bool     // has location and tags
+	Composite bool     // answers' name is "parent/name"
+	Verbs     Verbs
+	PutNew    int // status of a PUT that creates: 201 unless said otherwise
+
+	// New makes an empty properties value (a pointer to a struct).
+	New func() Model
+
+	// BeforeWrite runs in the write transaction after validation: look at parents and
+	// referred resources, fill in generated values (object id). old is nil on create.
+	BeforeWrite func(ctx context.Context, w *Write) error
+	// AfterWrite runs in the same transaction once the row stands (create children).
+	AfterWrite func(ctx context.Context, w *Write) error
+	// BeforeDelete refuses a delete, or takes along what the generic cascade does not.
+	BeforeDelete func(ctx context.Context, w *Write, force bool) error
+	// AfterCommit runs outside the transaction (drop links of removed hosts); it cannot fail the request.
+	AfterCommit func(ctx context.Context, w *Write)
+	// Render turns rows into wire bodies, adding what is derived; nil: RenderPlain.
+	// It gets a whole page, so that derived values cost one query a page.
+	Render func(ctx context.Context, v View, rows []deskyard.Resource) ([]any, error)
+	// Filter keeps a row under a $filter the type understands; nil: $filter is refused.
+	Filter func(expr string) (func(deskyard.Resource) bool, error)
+
+	Actions []Action
+}
+
+// Verbs says which generic operations a type has.
+type Verbs struct {
+	Get, Put, Patch, Delete bool
+	List                    bool // below its parent (the resource group for a top-level type)
+	ListBySubscription      bool
+	Paged                   bool // takes pageSize, isDescending, initialSkip
+	DeletedBody             bool // DELETE answers the removed resource
+}
+
+// Action is a POST on a resource, or any method with a handler of its own.
+type Action struct {
+	Method     string   // "POST" when empty
+	Path       string   // "retrieveRegistrationToken"; "" is the resource itself, overriding the generic verb
+	Collection bool     // on the collection (list) instead of the resource
+	Permission string   // full RBAC action, documented spelling
+	Audit      bool     // audited though it writes nothing (key retrieval); writes always are
+	Versions   []string // nil: those of the type
+	Handle     func(ctx context.Context, req *Request) (Response, error)
+}
+
+// NameRule bounds a resource name.
+type NameRule struct {
+	Min, Max int
+	Pattern  *regexp.Regexp
+}
+
+// Model is a type's properties: what is stored, as JSON, in the newest version's shape.
+// Decoding is case-insensitive and ignores unknown and read-only members.
+type Model interface {
+	// Default fills in what a PUT left out and brings values to canonical spelling;
+	// old is nil on create.
+	Default(old Model)
+	// Validate notes every fault; old is nil on create and serves immutable properties.
+	Validate(old Model, v *arm.Violations)
+	// Refs are the resources it points at, to be kept in the store.
+	Refs() []deskyard.Ref
+}
+
+// Write is a write under way, as the hooks see it.
+type Write struct {
+	Tx        deskyard.Tx
+	Now       time.Time
+	Principal deskyard.Principal
+	Version   string             // api-version of the request
+	Raw       map[string]any     // the body's "properties" as sent (lower-cased keys at the top level)
+	Old, New  *deskyard.Resource // Old nil on create, New nil on delete
+	OldModel  Model
+	Model     Model          // hooks may change it; it is stored after BeforeWrite
+	Response  map[string]any // extra members to set under "properties" of the answer (a token, shown once)
+	Notes     []string       // details for the audit line
+}
+
+// View is what Render may know of the request.
+type View struct {
+	Reader  deskyard.Reader
+	Fleet   deskyard.Fleet
+	Now     time.Time
+	Version string // api-version
+	Written bool   // the body answers a PUT or PATCH
+	List    bool
+}
+
+// Request is a decoded, authenticated, authorised request to an Action.
+type Request struct {
+	HTTP      *http.Request
+	ID        arm.ResourceID // of the resource (or of the collection's parent)
+	Type      *ResourceType
+	Version   string
+	Body      []byte // bounded; empty when none was sent
+	Principal deskyard.Principal
+	BaseURL   string // scheme and host as the client used them, for absolute links
+	Detail    string // the action sets it for the audit line
+}
+
+// Response is what an Action answers.
+type Response struct {
+	Status int // 200 when zero
+	Body   any // encoded as JSON; nil: none
+	Header http.Header
+}

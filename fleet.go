@@ -1,0 +1,35 @@
+package deskyard
+
+import (
+	"context"
+
+	"github.com/deskyard/deskyard/arm"
+)
+
+// Fleet is the live side of session hosts: who is connected now, and commands to
+// those who are. The agent door implements it; the management API calls it.
+type Fleet interface {
+	// Lease is the state of a host's control link; the zero Lease when it has none.
+	Lease(objectID string) Lease
+	// Report is the newest report of a connected host, fresher than the stored one.
+	Report(objectID string) (HostReport, bool)
+	// Do sends a command and waits for the host's answer, until ctx ends.
+	// ErrHostUnreachable when there is no link.
+	Do(ctx context.Context, objectID string, c Command) error
+	// Drop closes the host's link at once, with a reason that the agent logs;
+	// a host that was removed or revoked must not go on reporting.
+	Drop(objectID, reason string)
+}
+
+// Command is what the service asks of a host.
+type Command struct {
+	Verb    string `json:"verb"`              // disconnect | logoff | message | check
+	Session string `json:"session,omitempty"` // native session handle
+	Force   bool   `json:"force,omitempty"`
+	Title   string `json:"title,omitempty"`
+	Body    string `json:"body,omitempty"`
+}
+
+// ErrHostUnreachable is answered when a command is for a host without a link.
+var ErrHostUnreachable = arm.Errorf(arm.Conflicting, "SessionHostUnreachable",
+	"The session host has no control link to the service. Start the machine, or use force to drop the record.")
