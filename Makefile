@@ -1,0 +1,70 @@
+# Deskyard: what can be made here. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO      ?= go
+BIN     := bin
+DIST    := dist
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
+
+.PHONY: build
+build: ## the service and the administrator's CLI, in bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/deskyard ./cmd/deskyard
+
+.PHONY: packages
+packages: ## agent and boot loader packages for session hosts, in dist/
+	./packaging/build $(DIST)
+	mkdir -p $(BIN)/components && cp -u $(DIST)/* $(BIN)/components/
+
+.PHONY: deps
+deps: ## what the demo and the tests need from Debian (root, apt)
+	./e2e/install-deps
+
+.PHONY: demo
+demo: deps build packages ## the whole story with a real virtual machine
+	./e2e/demo
+
+.PHONY: test-quick
+test-quick: vet ## no root, under two minutes
+	$(GO) test ./...
+	GOOS=windows GOARCH=amd64 $(GO) vet ./bootloader ./agent ./cmd/deskyard-agent ./cmd/deskyard-bootloader ./cmd/deskyard-sxs ./cmd/deskyard-monitor
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/deskyard-agent
+
+.PHONY: vet
+vet:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'run gofmt -w on these' >&2; exit 1; }
+	$(GO) vet ./...
+
+.PHONY: test
+test: deps test-quick fuzz-short e2e-postgres e2e-clients e2e-agent ## everything
+	@echo 'make test: all suites passed'
+
+.PHONY: fuzz-short
+fuzz-short: ## each fuzz target for a few seconds
+	./bench/fuzz 5s
+
+.PHONY: e2e-postgres
+e2e-postgres: ## the store's conformance suite on a real PostgreSQL
+	./e2e/postgres.sh
+
+.PHONY: e2e-clients
+e2e-clients: build ## Microsoft's own clients, unmodified, against the service
+	./e2e/clients/run
+
+.PHONY: e2e-agent
+e2e-agent: build packages ## a Debian machine joins with nothing but the key
+	./e2e/agent/run
+
+.PHONY: bench
+bench: build ## one line a figure: name, ours, baseline, ratio; also dist/bench.json
+	./bench/run $(DIST)/bench.json
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN) $(DIST)
