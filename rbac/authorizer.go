@@ -1,0 +1,187 @@
+package rbac
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+)
+
+const (
+	// checkEvery is how often a node looks whether another node wrote a role or an
+	// assignment: it bounds for how long a revoked right may live on elsewhere.
+	checkEvery = 2 * time.Second
+	// reloadEvery bounds how long an assignment may be remembered that went away
+	// without a stamp, with the resource it stood on.
+	reloadEvery = time.Minute
+	// stampName is the setting that every change of roles and assignments rewrites.
+	stampName = "rbac.stamp"
+)
+
+// Authorizer answers who may do what from a snapshot of the store. This node's own
+// writes are seen at once (Changed), other nodes' within two seconds. It is safe
+// for concurrent use.
+type Authorizer struct {
+	Store deskyard.Reader
+	Now   func() time.Time // time.Now when nil
+
+	changed  atomic.Uint64 // counts Changed
+	snapshot atomic.Pointer[snapshot]
+	loading  sync.Mutex // held by the one caller that looks or loads
+}
+
+// snapshot is an Index and how fresh it is.
+type snapshot struct {
+	index   *Index
+	stamp   string
+	changed uint64 // of Authorizer, when the load began
+	loaded  time.Time
+	checked time.Time
+}
+
+// Allow is nil when the principal may perform a management action at scope, and
+// Denied otherwise; any other error means that the store could not be read.
+func (a *Authorizer) Allow(ctx context.Context, p deskyard.Principal, action string, scope arm.ResourceID) error {
+	x, err := a.Index(ctx)
+	if err != nil {
+		return err
+	}
+	if x.Allowed(p, action, scope) {
+		return nil
+	}
+	return Denied(p, action, scope)
+}
+
+// AllowData is Allow for a data action.
+func (a *Authorizer) AllowData(ctx context.Context, p deskyard.Principal, action string, scope arm.ResourceID) error {
+	x, err := a.Index(ctx)
+	if err != nil {
+		return err
+	}
+	if x.AllowedData(p, action, scope) {
+		return nil
+	}
+	return Denied(p, action, scope)
+}
+
+// Permissions are the sets of actions that the principal has at scope.
+func (a *Authorizer) Permissions(ctx context.Context, p deskyard.Principal, scope arm.ResourceID) ([]Permission, error) {
+	x, err := a.Index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return x.Permissions(p, scope), nil
+}
+
+// HasAny reports whether the principal has any role at, above or below scope.
+func (a *Authorizer) HasAny(ctx context.Context, p deskyard.Principal, scope arm.ResourceID) (bool, error) {
+	x, err := a.Index(ctx)
+	if err != nil {
+		return false, err
+	}
+	return x.HasAny(p, scope), nil
+}
+
+// Changed makes the next decision read the store again. Whoever committed a change
+// of roles or assignments, or removed resources that may carry assignments, calls
+// it before answering.
+func (a *Authorizer) Changed() { a.changed.Add(1) }
+
+// Stamp tells other nodes of a change; it belongs in the transaction that makes it.
+func Stamp(ctx context.Context, tx deskyard.Tx) error {
+	doc, err := json.Marshal(uuid.NewString())
+	if err != nil {
+		return fmt.Errorf("encode the stamp of role assignments: %w", err)
+	}
+	if err := tx.PutSetting(ctx, stampName, doc); err != nil {
+		return fmt.Errorf("stamp the role assignments as changed: %w", err)
+	}
+	return nil
+}
+
+// Index is the newest snapshot, read again from the store when it may be out of date.
+func (a *Authorizer) Index(ctx context.Context) (*Index, error) {
+	if s := a.snapshot.Load(); a.fresh(s) {
+		return s.index, nil
+	}
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	old := a.snapshot.Load()
+	if a.fresh(old) { // another caller has loaded it meanwhile
+		return old.index, nil
+	}
+	s, err := a.refresh(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	a.snapshot.Store(s)
+	return s.index, nil
+}
+
+func (a *Authorizer) fresh(s *snapshot) bool {
+	return s != nil && s.changed == a.changed.Load() && a.now().Sub(s.checked) < checkEvery
+}
+
+func (a *Authorizer) refresh(ctx context.Context, old *snapshot) (*snapshot, error) {
+	// The counter and the stamp are read before the rows: a write in between makes
+	// this snapshot stale at once instead of being missed.
+	s := &snapshot{changed: a.changed.Load(), checked: a.now()}
+	doc, err := a.Store.Setting(ctx, stampName)
+	var missing *arm.Error
+	if err != nil && !(errors.As(err, &missing) && missing.Kind == arm.Missing) {
+		return nil, fmt.Errorf("read the stamp of role assignments: %w", err)
+	}
+	s.stamp = string(doc)
+	if old != nil && old.stamp == s.stamp && old.changed == s.changed && s.checked.Sub(old.loaded) < reloadEvery {
+		s.index, s.loaded = old.index, old.loaded
+		return s, nil
+	}
+	if s.index, err = Load(ctx, a.Store); err != nil {
+		return nil, err
+	}
+	s.loaded = s.checked
+	return s, nil
+}
+
+func (a *Authorizer) now() time.Time {
+	if a.Now != nil {
+		return a.Now()
+	}
+	return time.Now()
+}
+
+// Load reads every custom role and assignment.
+func Load(ctx context.Context, store deskyard.Reader) (*Index, error) {
+	rows, err := store.Resources(ctx, deskyard.ResourceQuery{Type: DefinitionType})
+	if err != nil {
+		return nil, fmt.Errorf("read role definitions: %w", err)
+	}
+	custom := make([]RoleDefinition, 0, len(rows.Items))
+	for _, r := range rows.Items {
+		d, err := ParseDefinition(r)
+		if err != nil {
+			return nil, err
+		}
+		custom = append(custom, d)
+	}
+	if rows, err = store.Resources(ctx, deskyard.ResourceQuery{Type: AssignmentType}); err != nil {
+		return nil, fmt.Errorf("read role assignments: %w", err)
+	}
+	assignments := make([]Assignment, 0, len(rows.Items))
+	for _, r := range rows.Items {
+		a, err := ParseAssignment(r)
+		if err != nil {
+			return nil, err
+		}
+		assignments = append(assignments, a)
+	}
+	return NewIndex(custom, assignments), nil
+}
