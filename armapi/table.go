@@ -13,17 +13,21 @@ import (
 // ResourceType is one row of the table that the generic verbs are driven by: what
 // a type is called, which versions and verbs it has, its rules and its hooks.
 type ResourceType struct {
-	Namespace string   // "Microsoft.DesktopVirtualization"
-	Path      string   // documented spelling of the collections: "hostPools/sessionHosts"
-	Wire      string   // spelling in answers' id and type: "hostpools/sessionhosts"
-	Versions  []string // api-versions, oldest first
-	Name      NameRule // of the last segment
-	Tracked   bool     // has location and tags
-	Composite bool     // answers' name is "parent/name"
-	Verbs     Verbs
-	PutNew    int // status of a PUT that creates: 201 unless said otherwise
+	Namespace  string   // "Microsoft.DesktopVirtualization"
+	Path       string   // documented spelling of the collections: "hostPools/sessionHosts"
+	Wire       string   // spelling in answers' id and type: "hostpools/sessionhosts"; "" is Path
+	Versions   []string // api-versions, oldest first
+	AnyVersion bool     // takes every well-formed api-version; Versions are those it lists
+	Level      Level    // where it lives: in a resource group unless said otherwise
+	Name       NameRule // of the last segment
+	Tracked    bool     // has location and tags
+	Composite  bool     // answers' name is "parent/name"
+	Verbs      Verbs
+	PutNew     int // status of a PUT that creates: 201 unless said otherwise
 
-	// New makes an empty properties value (a pointer to a struct).
+	// New makes an empty properties value (a pointer to a struct). Its fields tagged
+	// `arm:"readonly"` keep the stored value whatever a client sends. It may be nil
+	// where the type has no generic verb.
 	New func() Model
 
 	// BeforeWrite runs in the write transaction after validation: look at parents and
@@ -43,6 +47,17 @@ type ResourceType struct {
 
 	Actions []Action
 }
+
+// Level is the scope that a type's top-level collection stands below.
+type Level int
+
+// The levels. A child type has its parent's.
+const (
+	InGroup        Level = iota // /subscriptions/{s}/resourceGroups/{rg}/providers/…
+	InSubscription              // /subscriptions/{s}/providers/…
+	InTenant                    // /providers/…
+	Extension                   // {any scope}/providers/…: role assignments, tags
+)
 
 // Verbs says which generic operations a type has.
 type Verbs struct {
@@ -70,17 +85,8 @@ type NameRule struct {
 	Pattern  *regexp.Regexp
 }
 
-// Model is a type's properties: what is stored, as JSON, in the newest version's shape.
-// Decoding is case-insensitive and ignores unknown and read-only members.
-type Model interface {
-	// Default fills in what a PUT left out and brings values to canonical spelling;
-	// old is nil on create.
-	Default(old Model)
-	// Validate notes every fault; old is nil on create and serves immutable properties.
-	Validate(old Model, v *arm.Violations)
-	// Refs are the resources it points at, to be kept in the store.
-	Refs() []deskyard.Ref
-}
+// Model is a type's properties; the rules of each stand in the root package.
+type Model = deskyard.Model
 
 // Write is a write under way, as the hooks see it.
 type Write struct {
@@ -106,16 +112,35 @@ type View struct {
 	List    bool
 }
 
-// Request is a decoded, authenticated, authorised request to an Action.
+// Door is a path that names no resource: a list over several types, a status, a
+// document. Every part of Path is a word (any case) or a {variable}; {subscription}
+// and {group} make up the Request's ID.
+type Door struct {
+	Method     string
+	Path       string   // "/subscriptions/{subscription}/locations"
+	Permission string   // RBAC action asked for at the ID; "" lets every authenticated caller in
+	Public     bool     // needs no authentication
+	Versions   []string // nil takes every well-formed api-version
+	NoVersion  bool     // needs no api-version
+	Audit      bool     // audited though it is a GET
+	Handle     func(ctx context.Context, req *Request) (Response, error)
+}
+
+// Request is a decoded, authenticated, authorised request to an Action or a Door.
 type Request struct {
 	HTTP      *http.Request
-	ID        arm.ResourceID // of the resource (or of the collection's parent)
-	Type      *ResourceType
+	ID        arm.ResourceID    // of the resource, of a collection's parent, or of a door's scope
+	Type      *ResourceType     // nil at a door
+	Vars      map[string]string // a door's variables, as sent
 	Version   string
 	Body      []byte // bounded; empty when none was sent
 	Principal deskyard.Principal
 	BaseURL   string // scheme and host as the client used them, for absolute links
 	Detail    string // the action sets it for the audit line
+
+	server *Server
+	audit  *auditor
+	query  queryParams
 }
 
 // Response is what an Action answers.
