@@ -19,7 +19,7 @@ const module = "github.com/deskyard/deskyard"
 var floors = [][]string{
 	{"arm", "reverse", "bootloader"},
 	{""}, // the module root: the vocabulary
-	{"token", "rbac"},
+	{"token", "rbac", "directory"},
 	{"identity", "agent", "components"},
 	{"sqlstore"}, // implements what the rooms below it ask for
 	{"armapi", "agentapi"},
