@@ -1,0 +1,139 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // registers the driver "sqlite"
+)
+
+// sqlite is the engine of the embedded database.
+type sqlite struct {
+	path    string
+	readers *sql.DB
+	reading *prepared
+	writer  *writer
+}
+
+func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
+	path, err := makeFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := migrateSQLite(ctx, path, o); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	// A read holds a connection while it decodes, so there are more than cores.
+	readers.SetMaxOpenConns(4 * runtime.GOMAXPROCS(0))
+	readers.SetMaxIdleConns(4 * runtime.GOMAXPROCS(0))
+	writer, err := startWriter(ctx, path, "synchronous(FULL)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), readers.Close())
+	}
+	s := &sqlite{path: path, readers: readers, reading: &prepared{db: readers}, writer: writer}
+	return &DB{queries: queries{s.reading}, engine: s, now: o.Now}, nil
+}
+
+// makeFile creates what is missing for nobody but the owner to read: SQLite gives
+// its journal files the mode of the database.
+func makeFile(path string) (string, error) {
+	if path == "" || path == ":memory:" {
+		return "", errors.New("DSN \"sqlite:\" must name a file")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", fmt.Errorf("create data directory: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("create database file: %w", err)
+	}
+	return path, errors.Join(f.Chmod(0o600), f.Close())
+}
+
+func migrateSQLite(ctx context.Context, path string, o Options) error {
+	db, err := sql.Open("sqlite", sqliteDSN(path, "synchronous(FULL)"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(migrate(ctx, db, goose.DialectSQLite3, o.Log), db.Close())
+}
+
+// sqliteDSN names a database file and how each of its connections is set up.
+func sqliteDSN(path string, pragmas ...string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
+		"busy_timeout(10000)", // another process may be at the file: a backup, deskyard doctor
+		"journal_mode(WAL)",
+		"foreign_keys(1)",
+		"journal_size_limit(67108864)", // gives the disk back after a burst
+	}, pragmas...)}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+func (s *sqlite) write(ctx context.Context, f func(context.Context, *transaction) error) error {
+	return s.writer.write(ctx, f)
+}
+
+func (s *sqlite) close() error {
+	err := s.writer.close()
+	s.reading.close()
+	return errors.Join(err, s.readers.Close())
+}
+
+func (s *sqlite) backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fs.ErrExist, err)
+	}
+	partial := path + ".partial"
+	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	err = s.copyInto(ctx, partial)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(partial, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(partial))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// copyInto uses a connection of its own: the readers' may not write anywhere.
+func (s *sqlite) copyInto(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", sqliteDSN(s.path))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `vacuum into $1`, path)
+	return errors.Join(err, db.Close())
+}
+
+// syncDir makes a rename in the directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

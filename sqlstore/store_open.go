@@ -1,0 +1,115 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+)
+
+// Options says which database to open.
+type Options struct {
+	// DSN is "sqlite:PATH" (made with mode 0600 when missing, its directory with
+	// 0700) or a PostgreSQL URL "postgres://user@host/database?sslmode=verify-full".
+	DSN string
+	Log *slog.Logger     // slog.Default() when nil
+	Now func() time.Time // time.Now when nil
+}
+
+// ErrClosed is answered to a write that comes while or after the store closes.
+var ErrClosed = arm.Errorf(arm.Unavailable, "ServiceUnavailable",
+	"The service is shutting down and takes no more changes. Repeat the request.")
+
+// ErrNewerSchema is wrapped by Open's error when a newer Deskyard has already
+// migrated the database: this one does not know what the newer one stores.
+var ErrNewerSchema = errors.New("the database belongs to a newer Deskyard")
+
+// ErrNestedWrite is answered to a Write inside another's closure, which could
+// only wait for itself.
+var ErrNestedWrite = errors.New("write inside a write: use the transaction that the closure was given")
+
+// DB is a deskyard.Store. Its methods may be called from any goroutine.
+type DB struct {
+	queries
+	engine engine
+	now    func() time.Time
+}
+
+var _ deskyard.Store = (*DB)(nil)
+
+// engine is what differs between the databases.
+type engine interface {
+	// write runs f in a transaction that is durable when write returns nil.
+	write(ctx context.Context, f func(context.Context, *transaction) error) error
+	backup(ctx context.Context, path string) error
+	close() error
+}
+
+// Open opens the database, brings its schema up to date and starts its writer.
+// Close must be called.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	scheme, rest, _ := strings.Cut(o.DSN, ":")
+	switch scheme {
+	case "sqlite":
+		return openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		return openPostgres(ctx, o)
+	}
+	// The DSN itself is not named: it may hold a password.
+	return nil, fmt.Errorf("open store: DSN starts with neither %q nor %q", "sqlite:", "postgres://")
+}
+
+type insideWrite struct{ *DB }
+
+// Write implements deskyard.Store. A panic of f passes through to the caller,
+// its writes rolled back. When ctx ends before f's turn, f does not run; once it
+// runs, its statements are not interrupted by ctx.
+func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx deskyard.Tx) error) error {
+	if ctx.Value(insideWrite{db}) != nil {
+		return ErrNestedWrite
+	}
+	return db.engine.write(context.WithValue(ctx, insideWrite{db}, true), func(ctx context.Context, tx *transaction) error {
+		tx.now = db.now
+		return f(ctx, tx)
+	})
+}
+
+// Check implements deskyard.Store: it commits one small row.
+func (db *DB) Check(ctx context.Context) error {
+	err := db.engine.write(ctx, func(ctx context.Context, tx *transaction) error {
+		_, err := tx.run.exec(ctx, `insert into store_checks (id, at) values (1, $1)
+			on conflict (id) do update set at = excluded.at`, instant(db.now()))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write to the store: %w", err)
+	}
+	return nil
+}
+
+// Backup writes a consistent copy of a SQLite database to path, which must not
+// exist; it gets mode 0600 and appears only when it is complete and on disk.
+// Writes go on meanwhile. To restore, put the copy in the database's place while
+// the service is stopped. For PostgreSQL it answers errors.ErrUnsupported:
+// pg_dump is the tool.
+func (db *DB) Backup(ctx context.Context, path string) error {
+	if err := db.engine.backup(ctx, path); err != nil {
+		return fmt.Errorf("back up store to %s: %w", path, err)
+	}
+	return nil
+}
+
+// Close waits for the writes under way and closes the database. Reads under way
+// fail or finish; later calls answer an error.
+func (db *DB) Close() error { return db.engine.close() }
