@@ -1,0 +1,5 @@
+#!/bin/sh
+# A light desktop: one window manager, one terminal.
+[ -r /etc/profile ] && . /etc/profile
+xterm &
+exec openbox-session
