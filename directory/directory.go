@@ -116,3 +116,10 @@ type GrantQuery struct {
 	AppID         string
 	ExpiredBefore time.Time
 }
+
+// Query bounds a list. The order is stable and the store's own choice; After is the
+// Next of the page before.
+type Query struct {
+	After string
+	Limit int // rows at most; 0: no bound
+}

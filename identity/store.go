@@ -67,9 +67,5 @@ type Store interface {
 	DeleteGrants(ctx context.Context, q directory.GrantQuery) (int, error)
 }
 
-// Query bounds a list. The order is stable and the store's own choice; After is the
-// Next of the page before.
-type Query struct {
-	After string
-	Limit int // rows at most; 0: no bound
-}
+// Query bounds a list; it is directory's so that a store need not import this package.
+type Query = directory.Query
