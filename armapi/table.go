@@ -19,15 +19,15 @@ type ResourceType struct {
 	Versions   []string // api-versions, oldest first
 	AnyVersion bool     // takes every well-formed api-version; Versions are those it lists
 	Level      Level    // where it lives: in a resource group unless said otherwise
+	Permission string   // what RBAC actions begin with; "" is Namespace/Wire
 	Name       NameRule // of the last segment
 	Tracked    bool     // has location and tags
 	Composite  bool     // answers' name is "parent/name"
 	Verbs      Verbs
 	PutNew     int // status of a PUT that creates: 201 unless said otherwise
 
-	// New makes an empty properties value (a pointer to a struct). Its fields tagged
-	// `arm:"readonly"` keep the stored value whatever a client sends. It may be nil
-	// where the type has no generic verb.
+	// New makes an empty properties value (a pointer to a struct). It may be nil where
+	// the type has no generic verb.
 	New func() Model
 
 	// BeforeWrite runs in the write transaction after validation: look at parents and
@@ -85,7 +85,7 @@ type NameRule struct {
 	Pattern  *regexp.Regexp
 }
 
-// Model is a type's properties; the rules of each stand in the root package.
+// Model is a type's properties, as the root package has them.
 type Model = deskyard.Model
 
 // Write is a write under way, as the hooks see it.

@@ -1,0 +1,23 @@
+package armapi
+
+// types is the table: every resource type that the service knows.
+func (s *Server) types() []ResourceType {
+	return concat(
+		s.authorizationTypes(),
+	)
+}
+
+// doors are the paths that name no resource.
+func (s *Server) doors() []Door {
+	return concat(
+		s.authorizationDoors(),
+	)
+}
+
+func concat[T any](parts ...[]T) []T {
+	var all []T
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}
