@@ -1,0 +1,193 @@
+package guest
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const qemu = "qemu-system-x86_64"
+
+// fastBoot halves the boot time under emulation: no mitigations for a CPU that has
+// no speculation, no self-tests, no tracing, no second security module.
+const fastBoot = "mitigations=off audit=0 no_timer_check tsc=reliable nowatchdog random.trust_cpu=on quiet " +
+	"apparmor=0 selinux=0 systemd.show_status=0 cryptomgr.notests nokaslr ftrace=off"
+
+// Options of a machine. Name, Image, Accel and Dir are required.
+type Options struct {
+	Name      string      // host name
+	Image     Image       // what it boots
+	Accel     Accelerator // from ProbeAccelerator
+	Dir       string      // for disk, log and sockets; its path must be short (Unix sockets end at 108 bytes)
+	CloneOf   string      // a disk to start from instead of the image's, left unchanged
+	MemoryMiB int         // 1024 if 0
+}
+
+// Machine is a running virtual machine. It ends with Stop.
+type Machine struct {
+	Name string
+	UUID string // SMBIOS system UUID
+	Disk string // its own disk, over a backing file
+
+	dir     string
+	monitor *monitor
+	process *exec.Cmd
+	exited  chan struct{} // closed when QEMU has ended
+	exitErr error         // why, once exited is closed
+	shell   *Shell
+}
+
+// Start boots a machine; Shell().Wait tells when it answers. Each machine has its
+// own SMBIOS UUID, also when its disk is a clone.
+func Start(ctx context.Context, o Options) (*Machine, error) {
+	if o.MemoryMiB == 0 {
+		o.MemoryMiB = 1024
+	}
+	dir := filepath.Join(o.Dir, o.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the machine's folder: %w", err)
+	}
+	m := &Machine{Name: o.Name, UUID: uuid.NewString(), Disk: filepath.Join(dir, "disk.qcow2"), dir: dir, exited: make(chan struct{})}
+	base := o.CloneOf
+	if base == "" {
+		base = o.Image.Disk()
+	}
+	out, err := exec.CommandContext(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, m.Disk).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("make the disk of %s: %w: %s", o.Name, err, strings.TrimSpace(string(out)))
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	if m.shell, err = newShell("127.0.0.1:" + strconv.Itoa(port)); err != nil {
+		return nil, err
+	}
+	if err := m.launch(o, port); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandFor)
+	defer cancel()
+	if m.monitor, err = dialMonitor(ctx, filepath.Join(dir, "qmp")); err != nil {
+		m.process.Process.Kill()
+		<-m.exited
+		return nil, fmt.Errorf("start %s: %w; QEMU said: %s", o.Name, err, m.tail("qemu.log", 5))
+	}
+	return m, nil
+}
+
+// launch starts QEMU in a process group of its own, so that an interrupt typed at
+// the terminal reaches us, who then stop it in order.
+func (m *Machine) launch(o Options, sshPort int) error {
+	cpu := "Nehalem"
+	if o.Accel.Name == "kvm" {
+		cpu = "host"
+	}
+	key := base64.StdEncoding.EncodeToString(m.shell.authorizedKey())
+	cmd := exec.Command(qemu, "-name", o.Name, "-machine", "pc,usb=off", "-accel", accelOption(o.Accel), "-cpu", cpu, "-smp", "2",
+		"-m", strconv.Itoa(o.MemoryMiB), "-nodefaults", "-no-user-config", "-display", "none", "-uuid", m.UUID,
+		"-kernel", o.Image.Kernel(), "-append", "root=/dev/nvme0n1 rw console=ttyS0 systemd.hostname="+o.Name+" "+fastBoot,
+		"-drive", "if=none,id=root,format=qcow2,cache=unsafe,file="+m.Disk, "-device", "nvme,drive=root,serial=root",
+		"-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:"+strconv.Itoa(sshPort)+"-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
+		"-device", "virtio-rng-pci",
+		// systemd's tmpfiles put this credential into root's authorized_keys.
+		"-smbios", "type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root="+key,
+		"-serial", "file:"+filepath.Join(m.dir, "serial.log"),
+		"-qmp", "unix:"+filepath.Join(m.dir, "qmp")+",server=on,wait=off")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log, err := os.Create(filepath.Join(m.dir, "qemu.log"))
+	if err != nil {
+		return fmt.Errorf("make QEMU's log: %w", err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start QEMU (apt-get install qemu-system-x86): %w", err)
+	}
+	m.process = cmd
+	go func() {
+		m.exitErr = cmd.Wait()
+		close(m.exited)
+	}()
+	return nil
+}
+
+func accelOption(a Accelerator) string {
+	if a.Name == "kvm" {
+		return "kvm"
+	}
+	return "tcg,thread=multi"
+}
+
+// freePort asks the kernel for a port on the loopback that nobody has. It is given
+// back before QEMU takes it; the kernel hands ports out in turn, so that the next
+// asker gets another.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Shell is root's shell on the machine.
+func (m *Machine) Shell() *Shell { return m.shell }
+
+// Freeze stops the machine's processors between two instructions, as a hung
+// hypervisor does; Thaw lets them go on.
+func (m *Machine) Freeze() error { return m.monitor.do("stop") }
+
+// Thaw undoes Freeze.
+func (m *Machine) Thaw() error { return m.monitor.do("cont") }
+
+// PowerCycle presses the reset button.
+func (m *Machine) PowerCycle() error { return m.monitor.do("system_reset") }
+
+// stopFor is how long QEMU gets to end by itself.
+const stopFor = 5 * time.Second
+
+// Stop ends the machine as a power cut does and waits until QEMU is gone. A second
+// call does nothing.
+func (m *Machine) Stop() {
+	select {
+	case <-m.exited:
+		return
+	default:
+	}
+	m.shell.close()
+	if err := m.monitor.do("quit"); err != nil && !errors.Is(err, net.ErrClosed) {
+		m.process.Process.Kill()
+	}
+	select {
+	case <-m.exited:
+	case <-time.After(stopFor):
+		m.process.Process.Kill()
+		<-m.exited
+	}
+	m.monitor.conn.Close()
+}
+
+// SerialLog is the end of what the machine wrote to its console.
+func (m *Machine) SerialLog() string { return m.tail("serial.log", 25) }
+
+// tail returns the last lines of a file of the machine's folder, or why it cannot.
+func (m *Machine) tail(name string, lines int) string {
+	b, err := os.ReadFile(filepath.Join(m.dir, name))
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
