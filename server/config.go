@@ -126,3 +126,21 @@ var defaultLocations = []string{
 	"uaenorth", "southafricanorth", "centralindia", "southindia", "eastasia", "southeastasia", "japaneast", "japanwest",
 	"koreacentral", "australiaeast", "australiasoutheast",
 }
+
+// componentsFolder is where agent packages to publish are looked for.
+func (c Config) componentsFolder() string {
+	if c.Components != "" {
+		return c.Components
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return "components"
+	}
+	return filepath.Join(filepath.Dir(exe), "components")
+}
+
+// sqlitePath is the file of a SQLite DSN.
+func sqlitePath(dsn string) (string, bool) { return strings.CutPrefix(dsn, "sqlite:") }
+
+// keysFolder holds the keys and certificates; a backup takes it along.
+func (c Config) keysFolder() string { return filepath.Join(c.Data, "keys") }
