@@ -111,7 +111,7 @@ func (d RoleDefinition) Row() (deskyard.Resource, error) {
 	if err != nil {
 		return deskyard.Resource{}, fmt.Errorf("encode role definition %s: %w", d.GUID, err)
 	}
-	return deskyard.Resource{ID: d.Resource, Properties: props}, nil
+	return deskyard.Resource{ID: d.Resource, Envelope: arm.Envelope{SystemData: d.System}, Properties: props}, nil
 }
 
 // ParseDefinition reads what RoleDefinition.Row wrote.
@@ -122,6 +122,6 @@ func ParseDefinition(r deskyard.Resource) (RoleDefinition, error) {
 	}
 	return RoleDefinition{
 		GUID: strings.ToLower(r.ID.Name()), Name: p.Name, Description: p.Description, Custom: true,
-		Permissions: p.Permissions, AssignableScopes: p.AssignableScopes, Resource: r.ID,
+		Permissions: p.Permissions, AssignableScopes: p.AssignableScopes, Resource: r.ID, System: r.Envelope.SystemData,
 	}, nil
 }

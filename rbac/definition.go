@@ -44,6 +44,8 @@ type RoleDefinition struct {
 	AssignableScopes []arm.ResourceID
 	// Resource is the stored row's id; the root for built-in roles, which have no row.
 	Resource arm.ResourceID
+	// System says who wrote a custom role and when; zero for built-in roles.
+	System arm.SystemData
 }
 
 // AssignableAt reports whether the role may be assigned at scope.
