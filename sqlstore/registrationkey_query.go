@@ -47,7 +47,7 @@ func (t *transaction) PutRegistrationKey(ctx context.Context, k deskyard.Registr
 	if err != nil {
 		return fmt.Errorf("encode limits of registration key %s: %w", k.ID, err)
 	}
-	if k.ID == "" || !storable(k.ID+k.PoolID.Key()+k.Pool+string(limits)) {
+	if k.ID == "" || !storable(k.ID+k.PoolID.String()+k.Pool+string(limits)) {
 		return arm.Errorf(arm.Invalid, "InvalidRegistrationKey", "The registration key %q cannot be stored.", k.ID)
 	}
 	_, err = t.run.exec(ctx, `insert into registration_keys

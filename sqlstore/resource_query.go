@@ -145,7 +145,7 @@ func (t *transaction) PutResource(ctx context.Context, r deskyard.Resource) (des
 
 func (t *transaction) putResource(ctx context.Context, r deskyard.Resource) (deskyard.Resource, error) {
 	key := r.ID.Key()
-	if !storable(key) || r.ID.IsZero() {
+	if !storable(r.ID.String()) || r.ID.IsZero() {
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The resource id %q cannot be stored.", r.ID)
 	}
 	envelope, err := json.Marshal(r.Envelope)

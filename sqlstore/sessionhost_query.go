@@ -88,7 +88,7 @@ func (t *transaction) PutSessionHost(ctx context.Context, h deskyard.SessionHost
 	if err != nil {
 		return deskyard.SessionHost{}, fmt.Errorf("encode session host %s: %w", h.ID, err)
 	}
-	if !storable(key) || !storable(h.ObjectID) || len(h.ID.Segments) < 2 {
+	if !storable(h.ID.String()) || !storable(h.ObjectID) || len(h.ID.Segments) < 2 {
 		return deskyard.SessionHost{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The session host id %q cannot be stored.", h.ID)
 	}
 	values := []any{key, strings.ToLower(h.ObjectID), h.ID.Parent().Key(), string(doc)}
