@@ -347,7 +347,7 @@ func (z *authorization) listAssignments(ctx context.Context, req *Request) (Resp
 	if err != nil {
 		return Response{}, err
 	}
-	list := listBody[wireAssignment]{Value: []wireAssignment{}}
+	list := wholeList[wireAssignment]{Value: []wireAssignment{}}
 	for _, a := range x.Assignments() {
 		if keep(a) {
 			list.Value = append(list.Value, renderAssignment(a))

@@ -126,7 +126,7 @@ func (z *authorization) listDefinitions(ctx context.Context, req *Request) (Resp
 		return Response{}, err
 	}
 	seesCustom := x.Allowed(req.Principal, "Microsoft.Authorization/roleDefinitions/read", req.ID)
-	list := listBody[wireDefinition]{Value: []wireDefinition{}}
+	list := wholeList[wireDefinition]{Value: []wireDefinition{}}
 	for _, d := range x.Roles() {
 		if (d.Custom && !seesCustom) || !listedAt(d, req.ID, below) || (name != "" && !strings.EqualFold(name, d.Name)) {
 			continue

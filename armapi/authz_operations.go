@@ -34,7 +34,7 @@ type providerOperation struct {
 
 func (z *authorization) listProviderOperations(_ context.Context, req *Request) (Response, error) {
 	byNamespace := operationsByNamespace(z.types())
-	list := listBody[providerOperations]{Value: []providerOperations{}}
+	list := wholeList[providerOperations]{Value: []providerOperations{}}
 	for _, p := range byNamespace {
 		list.Value = append(list.Value, expanded(p, req))
 	}

@@ -108,15 +108,15 @@ func (s *Server) authorizationDoors() []Door {
 
 // listNothing answers a list that is always empty here.
 func listNothing(context.Context, *Request) (Response, error) {
-	return Response{Body: listBody[any]{Value: []any{}}}, nil
+	return Response{Body: wholeList[any]{Value: []any{}}}, nil
 }
 
 func noDenyAssignment(_ context.Context, req *Request) (Response, error) {
 	return Response{}, arm.Errorf(arm.Missing, "DenyAssignmentNotFound", "The deny assignment '%s' is not found.", req.ID.Name())
 }
 
-// listBody is a list that always fits one page.
-type listBody[T any] struct {
+// wholeList is a list that always fits one page.
+type wholeList[T any] struct {
 	Value []T `json:"value"`
 }
 
@@ -125,7 +125,7 @@ func (z *authorization) listPermissions(ctx context.Context, req *Request) (Resp
 	if err != nil {
 		return Response{}, err
 	}
-	return Response{Body: listBody[rbac.Permission]{permissions}}, nil
+	return Response{Body: wholeList[rbac.Permission]{permissions}}, nil
 }
 
 // isGUID takes the one spelling of a GUID that ids have: 36 characters with hyphens.
