@@ -159,6 +159,9 @@ func (s *Server) groupExists(ctx context.Context, reader deskyard.Reader, id arm
 // parentExists refuses a child of a resource, or a resource of a group, that does
 // not exist.
 func (s *Server) parentExists(ctx context.Context, reader deskyard.Reader, id arm.ResourceID) error {
+	if len(id.Segments) == 0 { // a resource group
+		return nil
+	}
 	if err := s.groupExists(ctx, reader, id); err != nil {
 		return err
 	}

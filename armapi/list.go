@@ -3,6 +3,7 @@ package armapi
 import (
 	"context"
 	"encoding/base64"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -94,8 +95,8 @@ func parseSkipToken(token string) (string, error) {
 	return string(after), nil
 }
 
-// pageBody is a page on the wire: nextLink is null on the last one.
-type pageBody struct {
+// listBody is a page on the wire: nextLink is null on the last one.
+type listBody struct {
 	Value    []any   `json:"value"`
 	NextLink *string `json:"nextLink"`
 }
@@ -105,12 +106,12 @@ func (q *Request) ListResponse(items []any, next string) Response {
 	return Response{Body: page(items, q.BaseURL, q.HTTP.URL, next)}
 }
 
-func page(items []any, base string, u *url.URL, next string) pageBody {
+func page(items []any, base string, u *url.URL, next string) listBody {
 	if items == nil {
 		items = []any{}
 	}
 	if next == "" {
-		return pageBody{Value: items}
+		return listBody{Value: items}
 	}
 	values := url.Values{}
 	for k, v := range u.Query() {
@@ -120,7 +121,7 @@ func page(items []any, base string, u *url.URL, next string) pageBody {
 	}
 	values.Set("$skipToken", skipToken(next))
 	link := base + u.EscapedPath() + "?" + values.Encode()
-	return pageBody{Value: items, NextLink: &link}
+	return listBody{Value: items, NextLink: &link}
 }
 
 // list answers a collection below scope.
@@ -134,16 +135,20 @@ func (x *exchange) list(ctx context.Context, permission string, scope arm.Resour
 	if err != nil {
 		return Response{}, err
 	}
-	seen, err := x.visible(ctx, permission, scope)
+	seen, err := x.s.visible(ctx, x.principal, scope, permission, func(arm.ResourceID) string { return permission })
 	if err != nil {
 		return Response{}, err
 	}
 	if err := x.s.scopeExists(ctx, x.s.store, scope); err != nil {
-		return Response{}, err
+		return Response{}, seen.instead(err)
 	}
-	rows, next, err := x.s.collect(ctx, deskyard.ResourceQuery{Scope: scope, Type: row.Namespace + "/" + row.Path, Descending: p.Descending}, p, both(keep, seen))
+	query := deskyard.ResourceQuery{Scope: scope, Type: row.Namespace + "/" + row.Path}
+	rows, next, err := x.s.collect(ctx, query, p, both(keep, seen.keep))
 	if err != nil {
 		return Response{}, err
+	}
+	if len(rows) == 0 && seen.refused != nil {
+		return Response{}, seen.refused
 	}
 	items, err := row.render(ctx, View{Reader: x.s.store, Fleet: x.s.fleet, Now: x.s.now(), Version: x.version, List: true}, rows)
 	if err != nil {
@@ -168,40 +173,40 @@ func (x *exchange) keep(row *ResourceType) (rowFilter, error) {
 	return func(_ context.Context, r deskyard.Resource) (bool, error) { return f(r), nil }, nil
 }
 
-// visible decides what a caller sees of a list. Who may read at the scope sees all.
-// Who may only read some resources below it sees those, as Resource Manager does
-// it; who may read none is refused by the scope.
-func (x *exchange) visible(ctx context.Context, permission string, scope arm.ResourceID) (rowFilter, error) {
-	refused := x.s.access.Allow(ctx, x.principal, permission, scope)
+// sight is what a caller sees of a list. Who may read at its scope sees all (the
+// zero sight). Who may only read some resources below it sees those, as Resource
+// Manager does it; who may read none is refused by the scope.
+type sight struct {
+	keep    rowFilter
+	refused error // of the scope
+}
+
+// instead hides that a scope is missing from who may not look there.
+func (v sight) instead(err error) error {
+	if v.refused != nil {
+		return v.refused
+	}
+	return err
+}
+
+// visible asks for permission at the scope of a list and, without it, for what each
+// row needs.
+func (s *Server) visible(ctx context.Context, p deskyard.Principal, scope arm.ResourceID, permission string, each func(arm.ResourceID) string) (sight, error) {
+	refused := s.access.Allow(ctx, p, permission, scope)
 	if refused == nil {
-		return nil, nil
+		return sight{}, nil
 	}
-	if refusalOf(refused).status != 403 {
-		return nil, refused
+	if refusalOf(refused).status != http.StatusForbidden {
+		return sight{}, refused
 	}
-	filter := func(ctx context.Context, r deskyard.Resource) (bool, error) {
-		err := x.s.access.Allow(ctx, x.principal, permission, r.ID)
-		if err == nil || refusalOf(err).status == 403 {
+	keep := func(ctx context.Context, r deskyard.Resource) (bool, error) {
+		err := s.access.Allow(ctx, p, each(r.ID), r.ID)
+		if err == nil || refusalOf(err).status == http.StatusForbidden {
 			return err == nil, nil
 		}
 		return false, err
 	}
-	some, _, err := x.s.collect(ctx, deskyard.ResourceQuery{Scope: scope, Type: x.listedType()}, Paging{Size: 1}, filter)
-	if err != nil {
-		return nil, err
-	}
-	if len(some) == 0 {
-		return nil, refused
-	}
-	return filter, nil
-}
-
-// listedType is the type whose rows a list shows; "" at a door over several.
-func (x *exchange) listedType() string {
-	if x.target.row == nil {
-		return ""
-	}
-	return x.target.row.Namespace + "/" + x.target.row.Path
+	return sight{keep: keep, refused: refused}, nil
 }
 
 // scopeExists refuses to list below what does not exist.
@@ -232,27 +237,29 @@ func both(a, b rowFilter) rowFilter {
 	}
 }
 
-// collect reads one page of rows that pass the filter. It never reads further than
-// the page's last row, so that the store's continuation is the page's own.
+// filteredChunk is how many rows a filtered list reads at once.
+const filteredChunk = 500
+
+// collect reads one page of rows that pass the filter.
 func (s *Server) collect(ctx context.Context, query deskyard.ResourceQuery, p Paging, keep rowFilter) ([]deskyard.Resource, string, error) {
 	query.After, query.Descending = p.After, p.Descending
-	skip := p.Skip
 	if keep == nil {
-		query.Skip, skip = p.Skip, 0
+		query.Skip, query.Limit = p.Skip, p.Size
+		all, err := s.store.Resources(ctx, query)
+		return all.Items, all.Next, err
 	}
+	skip := p.Skip
+	query.Limit = filteredChunk
 	var rows []deskyard.Resource
 	for {
-		query.Limit = p.Size - len(rows)
 		part, err := s.store.Resources(ctx, query)
 		if err != nil {
 			return nil, "", err
 		}
-		for _, r := range part.Items {
-			ok := true
-			if keep != nil {
-				if ok, err = keep(ctx, r); err != nil {
-					return nil, "", err
-				}
+		for i, r := range part.Items {
+			ok, err := keep(ctx, r)
+			if err != nil {
+				return nil, "", err
 			}
 			switch {
 			case !ok:
@@ -261,10 +268,13 @@ func (s *Server) collect(ctx context.Context, query deskyard.ResourceQuery, p Pa
 			default:
 				rows = append(rows, r)
 			}
+			if len(rows) == p.Size && (i+1 < len(part.Items) || part.Next != "") {
+				return rows, r.ID.Key(), nil
+			}
 		}
-		if part.Next == "" || len(rows) == p.Size {
-			return rows, part.Next, nil
+		if part.Next == "" {
+			return rows, "", nil
 		}
-		query.After, query.Skip = part.Next, 0
+		query.After = part.Next
 	}
 }

@@ -142,7 +142,7 @@ func (d *door) variables() int {
 // findType resolves an id: to a resource or collection of the table, or else to an
 // action behind one.
 func (r *routes) findType(id arm.ResourceID) (target, error) {
-	if row := r.types[strings.ToLower(id.Type())]; row != nil {
+	if row := r.types[typeKey(id)]; row != nil && !spelledOut(id) {
 		t := target{row: row, id: id, collection: len(id.Segments) > 0 && id.Name() == ""}
 		if err := checkLevel(row, id); err != nil {
 			return target{}, err
@@ -157,7 +157,7 @@ func (r *routes) findType(id arm.ResourceID) (target, error) {
 	last := len(id.Segments) - 1
 	if last >= 0 && id.Segments[last].Name == "" && id.Segments[last].Namespace == "" {
 		owner := id.Parent()
-		if row := r.types[strings.ToLower(owner.Type())]; row != nil && row.hasAction(id.Segments[last].Collection) {
+		if row := r.types[typeKey(owner)]; row != nil && row.hasAction(id.Segments[last].Collection) {
 			if err := checkLevel(row, owner); err != nil {
 				return target{}, err
 			}
@@ -165,6 +165,13 @@ func (r *routes) findType(id arm.ResourceID) (target, error) {
 		}
 	}
 	return target{}, r.unknownType(id)
+}
+
+func typeKey(id arm.ResourceID) string { return strings.ToLower(id.Type()) }
+
+// spelledOut sees a resource group named like a provider's resource, which nothing is.
+func spelledOut(id arm.ResourceID) bool {
+	return len(id.Segments) > 0 && typeKey(id) == "microsoft.resources/resourcegroups"
 }
 
 // collectionAction sees an action behind a collection: ".../hostPools/import" looks

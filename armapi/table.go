@@ -100,6 +100,7 @@ type Write struct {
 	Model     Model          // hooks may change it; it is stored after BeforeWrite
 	Response  map[string]any // extra members to set under "properties" of the answer (a token, shown once)
 	Notes     []string       // details for the audit line
+	Dropped   []string       // object ids of session hosts that go with it; AfterCommit closes their links
 }
 
 // View is what Render may know of the request.

@@ -3,6 +3,9 @@ package armapi
 // types is the table: every resource type that the service knows.
 func (s *Server) types() []ResourceType {
 	return concat(
+		s.resourcesTypes(),
+		s.desktopTypes(),
+		s.insightsTypes(),
 		s.authorizationTypes(),
 	)
 }
@@ -10,6 +13,14 @@ func (s *Server) types() []ResourceType {
 // doors are the paths that name no resource.
 func (s *Server) doors() []Door {
 	return concat(
+		s.subscriptionDoors(),
+		s.providerDoors(),
+		s.groupDoors(),
+		s.resourceDoors(),
+		s.operationDoors(),
+		s.metadataDoors(),
+		s.activityDoors(),
+		s.desktopDoors(),
 		s.authorizationDoors(),
 	)
 }
