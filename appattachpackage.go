@@ -86,3 +86,8 @@ func (p *AppAttachPackage) Validate(_ Model, v *arm.Violations) {
 func (p *AppAttachPackage) Refs() []Ref {
 	return refsTo(RelationPackageHostPool, p.HostPoolReferences...)
 }
+
+// Unassign takes a host pool out of those that the package is assigned to.
+func (p *AppAttachPackage) Unassign(pool arm.ResourceID) {
+	p.HostPoolReferences = without(p.HostPoolReferences, pool)
+}

@@ -176,3 +176,14 @@ const (
 )
 
 func ptr[T any](t T) *T { return &t }
+
+// without is the list less the ids of one resource.
+func without(ids []string, gone arm.ResourceID) []string {
+	kept := []string{}
+	for _, s := range ids {
+		if id, err := arm.ParseID(s); err != nil || !id.Equal(gone) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}

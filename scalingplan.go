@@ -121,3 +121,14 @@ func (p *ScalingPlan) Refs() []Ref {
 	}
 	return refsTo(RelationScalingHostPool, ids...)
 }
+
+// Unassign takes a host pool out of the plan.
+func (p *ScalingPlan) Unassign(pool arm.ResourceID) {
+	kept := []ScalingHostPoolID{}
+	for _, r := range p.HostPoolReferences {
+		if id, err := arm.ParseID(r.HostPoolARMPath); err != nil || !id.Equal(pool) {
+			kept = append(kept, r)
+		}
+	}
+	p.HostPoolReferences = kept
+}

@@ -52,3 +52,8 @@ func (w *Workspace) Validate(_ Model, v *arm.Violations) {
 func (w *Workspace) Refs() []Ref {
 	return refsTo(RelationApplicationGroup, w.ApplicationGroupReferences...)
 }
+
+// Unassign takes an application group out of the workspace.
+func (w *Workspace) Unassign(group arm.ResourceID) {
+	w.ApplicationGroupReferences = without(w.ApplicationGroupReferences, group)
+}
