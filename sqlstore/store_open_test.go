@@ -1,0 +1,158 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/sqlstore"
+)
+
+func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data with ? # % & = +")
+	path := filepath.Join(dir, "deskyard.db")
+	db := open(t, "sqlite:"+path)
+	put(t, db, full())
+	for name, want := range map[string]fs.FileMode{dir: 0o700 | fs.ModeDir, path: 0o600, path + "-wal": 0o600, path + "-shm": 0o600} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != want {
+			t.Errorf("%s has mode %s, want %s", name, info.Mode(), want)
+		}
+	}
+}
+
+func TestADatabaseOpensAgainWithWhatItHeld(t *testing.T) {
+	dsn := "sqlite:" + filepath.Join(t.TempDir(), "deskyard.db")
+	first := open(t, dsn)
+	want := put(t, first, full())[0]
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := open(t, dsn).Resource(t.Context(), want.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, want)
+}
+
+func TestADSNIsRefusedWithoutRepeatingIt(t *testing.T) {
+	for _, dsn := range []string{"", "mysql://u:secret@h/d", "sqlite:", "sqlite::memory:", "postgres://u:secret@h:port/d", "/path/secret.db"} {
+		_, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: dsn})
+		if err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", dsn, err)
+		}
+	}
+}
+
+func TestANewerDatabaseIsRefusedUntouched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deskyard.db")
+	if err := open(t, "sqlite:"+path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, `insert into goose_db_version (version_id, is_applied) values (9999, 1)`)
+	_, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + path})
+	if !errors.Is(err, sqlstore.ErrNewerSchema) || !strings.Contains(err.Error(), "9999") {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestABackupIsTheDatabaseAtOneMoment(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, "sqlite:"+filepath.Join(dir, "deskyard.db"))
+	want := put(t, db, full())[0]
+	path := filepath.Join(dir, "it's a backup.db")
+	if err := db.Backup(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	put(t, db, located(pool("later"), nil))
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Fatalf("%v, %v", info.Mode(), err)
+	}
+	if err := db.Backup(t.Context(), path); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("a backup was overwritten: %v", err)
+	}
+	if err := db.Backup(t.Context(), filepath.Join(dir, "none", "b.db")); err == nil {
+		t.Fatal("a backup into no directory succeeded")
+	}
+	restored := open(t, "sqlite:"+path)
+	got, err := restored.Resource(t.Context(), want.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, got, want)
+	if p, err := restored.Resources(t.Context(), deskyard.ResourceQuery{Type: poolType}); err != nil || len(p.Items) != 1 {
+		t.Fatalf("%s, %v", names(p.Items), err)
+	}
+	put(t, restored, located(pool("on"), nil))
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".partial") {
+			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
+
+// TestRowsOfTheFirstReleaseAreStillRead keeps the stored form: a field that gets
+// another name would come back empty.
+func TestRowsOfTheFirstReleaseAreStillRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deskyard.db")
+	if err := open(t, "sqlite:"+path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := os.ReadFile(filepath.Join("testdata", "first_release.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, string(rows))
+	db := open(t, "sqlite:"+path)
+	ctx := t.Context()
+
+	wantResource, wantHost, wantKey := full(), host("hp1", 1), key("k1", "HP1")
+	wantResource.Version, wantHost.Version, wantKey.Pool = 3, 4, "pool-hp1"
+	same(t, found(db.Resource(ctx, wantResource.ID))(t), wantResource)
+	same(t, found(db.SessionHost(ctx, wantHost.ID))(t), wantHost)
+	same(t, found(db.RegistrationKey(ctx, "k1"))(t), wantKey)
+	same(t, found(db.Operation(ctx, "op1"))(t), operation())
+	same(t, found(db.AuditEvents(ctx, deskyard.AuditQuery{}))(t).Items, []deskyard.AuditEvent{event()})
+	same(t, found(db.Setting(ctx, "s"))(t), json.RawMessage(`{"a":1}`))
+	same(t, found(db.User(ctx, "user-001"))(t), person(1))
+	same(t, found(db.ServicePrincipal(ctx, "sp-1"))(t), application(1))
+	same(t, found(db.Grant(ctx, "refresh", "hash1"))(t), grant(1))
+	same(t, found(db.Tenant(ctx))(t).DisplayName, "T")
+}
+
+func execute(t testing.TB, path, text string) {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = raw.ExecContext(context.WithoutCancel(t.Context()), text)
+	if err := errors.Join(err, raw.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func operation() deskyard.Operation {
+	return deskyard.Operation{ID: "op1", Scope: pool("HP1"), Status: "Failed", Started: start, Ended: start.Add(time.Second), Percent: 50,
+		Error: deskyard.ErrKeyExhausted.WithTarget("t"), Result: json.RawMessage(`{"a":1}`), Location: "/x"}
+}
+
+func event() deskyard.AuditEvent {
+	return deskyard.AuditEvent{ID: "e1", At: start, Caller: "c", CallerID: "i", CallerType: "User", Address: "::1", Action: "a", Scope: "/s",
+		Status: 403, Code: "x", Correlation: "r", Detail: "d"}
+}
