@@ -79,7 +79,7 @@ async function roles() {
   const name = randomUUID();
   const user = "1d18fff3-a72a-46b5-b4a9-0b38a3cd7e63"; // Desktop Virtualization User, the same id as in Azure
   const definitionId = `/subscriptions/${sub}/providers/Microsoft.Authorization/roleDefinitions/${user}`;
-  const [principalId] = await me();
+  const principalId = await run.step("the token names its principal (oid)", me);
   await run.step("roleDefinitions.list by name", async () => {
     const found = await all(auth.roleDefinitions.list(scope, { filter: "roleName eq 'Desktop Virtualization User'" }));
     must(found.length === 1 && found[0].name === user, "not Azure's id");
@@ -101,7 +101,9 @@ async function roles() {
 /** The service principal's object id, from its own token. */
 async function me() {
   const { token } = await credential.getToken(clientOptions.credentialScopes[0]);
-  return [JSON.parse(Buffer.from(token.split(".")[1], "base64url")).oid];
+  const { oid } = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+  must(oid, "no oid in the token");
+  return oid;
 }
 
 await subscriptions();

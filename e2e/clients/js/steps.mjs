@@ -94,7 +94,7 @@ function describe(e) {
  */
 export function noteCalls(client) {
   const called = new Set();
-  const groups = Object.keys(client).filter((k) => operationsOf(client[k]).length > 0);
+  const groups = Object.keys(client).filter((k) => k !== "pipeline" && operationsOf(client[k]).length > 0);
   const watched = {};
   for (const group of groups) {
     watched[group] = new Proxy(client[group], {

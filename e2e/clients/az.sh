@@ -1,0 +1,113 @@
+#!/bin/bash
+# Debian's azure-cli, unmodified, against a running Deskyard: it registers the
+# service as a cloud, logs in as the service principal, and runs its group,
+# resource, rest, tag and provider commands.
+# DESKYARD_BOOTSTRAP names the file that `deskyard serve --bootstrap` wrote.
+set -uo pipefail
+
+value() { /usr/bin/python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$DESKYARD_BOOTSTRAP" "$1"; }
+endpoint=$(value endpoint)
+sub=$(value subscriptionId)
+tenant=$(value tenantId)
+client=$(value clientId)
+secret=$(value clientSecret)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export AZURE_CONFIG_DIR=$work/config AZURE_CORE_COLLECT_TELEMETRY=0 AZURE_EXTENSION_USE_DYNAMIC_INSTALL=no AZURE_CORE_NO_COLOR=1
+export REQUESTS_CA_BUNDLE
+REQUESTS_CA_BUNDLE=$(value caFile)
+
+passed=0 failed=0
+# step NAME WANT COMMAND...: the command must succeed and its output contain WANT.
+# Only names and answers are printed, never the command with its secret.
+step() {
+	local name=$1 want=$2
+	shift 2
+	if timeout 90 "$@" >"$work/out" 2>"$work/err" && grep -qF -- "$want" "$work/out"; then
+		passed=$((passed + 1))
+		echo "ok    $name"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $name: wanted \"$want\"; $({
+			head -c 300 "$work/out"
+			tail -n 4 "$work/err"
+		} | tr -s '\n ' ' ')"
+	fi
+}
+
+# refused NAME WANT COMMAND...: the command must fail and say WANT.
+refused() {
+	local name=$1 want=$2
+	shift 2
+	if ! timeout 90 "$@" >"$work/out" 2>"$work/err" && grep -qF -- "$want" "$work/err"; then
+		passed=$((passed + 1))
+		echo "ok    $name"
+	else
+		failed=$((failed + 1))
+		echo "FAIL  $name: wanted a refusal with \"$want\"; $(tail -n 4 "$work/err" | tr -s '\n ' ' ')"
+	fi
+}
+
+cat >"$work/cloud.json" <<JSON
+{"endpoints": {
+  "resourceManager": "$endpoint", "management": "$endpoint", "activeDirectory": "$endpoint/adfs",
+  "activeDirectoryResourceId": "$endpoint/", "activeDirectoryGraphResourceId": "$endpoint/graph",
+  "microsoftGraphResourceId": "$endpoint/graph/", "vmImageAliasDoc": "$endpoint/aliases.json"}}
+JSON
+
+group=/subscriptions/$sub/resourceGroups/azrg
+pool=$group/providers/Microsoft.DesktopVirtualization/hostpools/hp1
+version=2024-04-03
+body='{"location":"local","properties":{"hostPoolType":"Pooled","loadBalancerType":"BreadthFirst","preferredAppGroupType":"Desktop"}}'
+
+step "cloud register, from the service's own metadata" "" az cloud register -n probe --endpoint-resource-manager "$endpoint"
+step "cloud register, from a file" "" az cloud register -n deskyard --cloud-config "@$work/cloud.json"
+step "cloud set" "" az cloud set -n deskyard
+step "login --service-principal" "$sub" az login --service-principal -u "$client" -p "$secret" --tenant "$tenant"
+step "account show" "$tenant" az account show
+step "account get-access-token" "accessToken" az account get-access-token
+step "account list-locations" "local" az account list-locations
+
+step "group create" '"Succeeded"' az group create -n azrg -l local --tags a=b
+step "group show" "azrg" az group show -n azrg
+step "group exists" "true" az group exists -n azrg
+step "group list" "azrg" az group list
+step "group update" '"c"' az group update -n azrg --set tags.c=d
+
+step "provider show" "Registered" az provider show -n Microsoft.DesktopVirtualization
+step "provider list" "Microsoft.DesktopVirtualization" az provider list --query '[].namespace'
+step "provider register" "" az provider register -n Microsoft.DesktopVirtualization
+step "provider operation show" "hostpools" az rest --method get --url "/providers/Microsoft.DesktopVirtualization/operations?api-version=$version" --query "value[].name | [?contains(@, 'hostpools')]"
+
+step "rest put" '"Pooled"' az rest --method put --url "$endpoint$pool?api-version=$version" --body "$body"
+step "rest patch: make a key" '"hp1"' az rest --method patch --url "$pool?api-version=$version" \
+	--body "{\"properties\":{\"registrationInfo\":{\"expirationTime\":\"$(date -u -d '+4 hours' +%Y-%m-%dT%H:%M:%S.0000000Z)\",\"registrationTokenOperation\":\"Update\"}}}"
+step "rest post: retrieveRegistrationToken" '"token"' az rest --method post --url "$pool/retrieveRegistrationToken?api-version=$version"
+step "rest get: sessionHosts" '"value"' az rest --method get --url "$pool/sessionHosts?api-version=$version"
+refused "rest get of none" "ResourceNotFound" az rest --method get --url "${pool}x?api-version=$version"
+
+step "resource list -g" "hp1" az resource list -g azrg
+step "resource list --resource-type" "hp1" az resource list --resource-type Microsoft.DesktopVirtualization/hostpools
+step "resource show --ids" "hp1" az resource show --ids "$pool"
+step "resource show -g -n --resource-type" "hp1" az resource show -g azrg -n hp1 --resource-type Microsoft.DesktopVirtualization/hostpools
+step "resource create -g -n" '"Persistent"' az resource create -g azrg -n hp2 --resource-type Microsoft.DesktopVirtualization/hostpools \
+	--api-version $version -l local --properties '{"hostPoolType":"Personal","loadBalancerType":"Persistent","preferredAppGroupType":"Desktop"}'
+step "resource create --id" "ws1" az resource create --id "$group/providers/Microsoft.DesktopVirtualization/workspaces/ws1" \
+	--api-version $version -l local --properties '{"applicationGroupReferences":[]}'
+step "resource update --set" "hello" az resource update --ids "$pool" --set properties.friendlyName=hello --api-version $version
+step "resource invoke-action" "token" az resource invoke-action --ids "$pool" --action retrieveRegistrationToken --api-version $version
+step "resource tag" '"x"' az resource tag --ids "$pool" --tags x=y --api-version $version
+
+step "tag create" '"env"' az tag create --resource-id "$pool" --tags env=test
+step "tag update --operation merge" '"k"' az tag update --resource-id "$pool" --operation merge --tags k=v
+step "tag list" '"env"' az tag list --resource-id "$pool"
+step "tag delete" "" az tag delete --resource-id "$pool" -y
+
+step "resource delete --ids" "" az resource delete --ids "$pool"
+step "group delete" "" az group delete -n azrg -y
+step "group exists, of none" "false" az group exists -n azrg
+refused "login with a wrong secret" "AADSTS7000215" az login --service-principal -u "$client" -p wrong --tenant "$tenant"
+step "logout" "" az logout
+
+echo "Debian azure-cli: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
