@@ -119,7 +119,7 @@ func (a *authority) issue(names []string) (*tls.Certificate, error) {
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			tmpl.IPAddresses = append(tmpl.IPAddresses, ip)
-		} else if !slices.Contains(tmpl.DNSNames, n) {
+		} else {
 			tmpl.DNSNames = append(tmpl.DNSNames, n)
 		}
 	}
@@ -154,5 +154,11 @@ func hostNames(c Config) []string {
 	for _, u := range append([]string{c.PublicURL}, c.AgentURL...) {
 		names = append(names, urlHost(u))
 	}
-	return names
+	var distinct []string
+	for _, n := range names {
+		if !slices.Contains(distinct, n) {
+			distinct = append(distinct, n)
+		}
+	}
+	return distinct
 }

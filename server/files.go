@@ -8,13 +8,21 @@ import (
 
 // writeSecret replaces a file that only its owner may read, so that a crash leaves
 // the old content or the new, never half of it.
-func writeSecret(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // CreateTemp makes 0600
+func writeSecret(path string, content []byte) error { return replaceFile(path, content, 0o600) }
+
+// writePublic replaces a file that everybody may read.
+func writePublic(path string, content []byte) error { return replaceFile(path, content, 0o644) }
+
+func replaceFile(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer os.Remove(f.Name()) // does nothing once renamed
 	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(mode)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

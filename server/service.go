@@ -1,0 +1,190 @@
+// Package server is the composition root: it turns a configuration into the whole
+// service, starts its parts in order and stops them in the opposite one.
+//
+//	lock ─ keys, CA ─ store ─ instance ─ identity ─ rbac ─ tokens ─ components ─ agents ─ management ─ listen ─ ready
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/deskyard/deskyard/armapi"
+	"github.com/deskyard/deskyard/identity"
+	"github.com/deskyard/deskyard/rbac"
+	"github.com/deskyard/deskyard/sqlstore"
+	"github.com/deskyard/deskyard/token"
+)
+
+// service is a running installation. Its fields are filled from top to bottom.
+type service struct {
+	config   Config
+	version  string
+	log      *slog.Logger
+	now      func() time.Time
+	registry *prometheus.Registry
+
+	lock         *folderLock
+	authority    *authority
+	certificates *certificates
+	identityKeys *identity.Keys
+	store        *sqlstore.DB
+	instance     instance
+	fresh        identity.Credentials // of the first start, until they are handed over
+	roles        *rbac.Authorizer
+	identity     *identity.Service
+	minter       *token.Minter
+	management   *armapi.Server
+	doors        *doors
+}
+
+// Run serves until ctx ends, then drains and stops. The configuration must have
+// passed Check.
+func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err error) {
+	s := &service{config: c, version: version, log: log, now: time.Now, registry: prometheus.NewRegistry()}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"open the data folder", s.openFolder},
+		{"open the store", s.openStore},
+		{"open the directory", s.openIdentity},
+		{"open the doors", s.openDoors},
+		{"serve", s.serve},
+	} {
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+func (s *service) openFolder(context.Context) error {
+	if err := makeFolder(s.config.keysFolder()); err != nil {
+		return err
+	}
+	var err error
+	if s.lock, err = lockFolder(s.config.Data); err != nil {
+		return err
+	}
+	if s.authority, err = openAuthority(s.config.keysFolder(), s.now); err != nil {
+		return err
+	}
+	if s.certificates, err = newCertificates(s.authority, s.config, s.log); err != nil {
+		return err
+	}
+	// Where operators and tools find the CA; the copy beside the keys is the original.
+	return writePublic(s.caFile(), s.authority.pem)
+}
+
+func (s *service) caFile() string { return filepath.Join(s.config.Data, "ca.pem") }
+
+func (s *service) openStore(ctx context.Context) error {
+	var err error
+	if s.store, err = sqlstore.Open(ctx, sqlstore.Options{DSN: s.config.Database, Log: s.log, Now: s.now}); err != nil {
+		return err
+	}
+	s.instance, err = openInstance(ctx, s.store, s.now())
+	return err
+}
+
+func (s *service) openIdentity(ctx context.Context) error {
+	var err error
+	if s.fresh, err = s.found(ctx); err != nil {
+		return err
+	}
+	if s.identityKeys, err = identity.OpenKeys(filepath.Join(s.config.keysFolder(), "identity")); err != nil {
+		return err
+	}
+	s.roles = &rbac.Authorizer{Store: s.store, Now: s.now}
+	s.identity, err = identity.New(ctx, identity.Options{
+		Store: s.store, Keys: s.identityKeys, BaseURLs: append([]string{s.config.PublicURL}, s.config.AgentURL...),
+		Allow: s.roles.Allow, Audit: s.audit, Metrics: s.registry, Log: s.log, Now: s.now,
+	})
+	return err
+}
+
+func (s *service) openDoors(context.Context) error {
+	key, err := signingKey(s.config.keysFolder(), "registration")
+	if err != nil {
+		return err
+	}
+	s.minter = &token.Minter{
+		Key: key, BrokerURIs: s.config.AgentURL, CAPin: s.authority.Pin(),
+		TenantID: s.instance.TenantID, Geography: s.config.Location[0],
+	}
+	proxies, err := s.config.proxies()
+	if err != nil {
+		return err
+	}
+	s.management, err = armapi.New(armapi.Options{
+		Store: s.store, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
+		Tenant:         armapi.Tenant{ID: s.instance.TenantID, Name: s.config.Subscription, DefaultDomain: s.config.Domain},
+		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
+		Locations:      locations(s.config.Location),
+		Endpoints:      armapi.Endpoints{CloudName: "Deskyard"},
+		TrustedProxies: proxies, Now: s.now, Log: s.log, Registry: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.doors = &doors{
+		identity: s.identity.Handler(), claims: identity.Owns, management: s.management.Handler(),
+		probes: &probes{
+			ready: s.store.Check, gatherer: s.registry,
+			allow: mayReadMetrics(s.identity.Authenticate, s.roles.Allow, s.instance.subscription()),
+		},
+	}
+	return nil
+}
+
+// close stops what was started, newest first.
+func (s *service) close() error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// proxies are the configured address prefixes of reverse proxies.
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, p := range c.TrustProxy {
+		prefix, err := netip.ParsePrefix(p)
+		if err != nil {
+			return nil, fmt.Errorf("read --trust-proxy: %w", err)
+		}
+		list = append(list, prefix)
+	}
+	return list, nil
+}
+
+// locations gives each configured name its display name, Azure's where it is Azure's.
+func locations(names []string) []armapi.Location {
+	display := map[string]string{}
+	for _, l := range armapi.DefaultLocations {
+		display[l.Name] = l.Display
+	}
+	var list []armapi.Location
+	for _, n := range names {
+		d := display[n]
+		if d == "" {
+			d = n
+		}
+		list = append(list, armapi.Location{Name: n, Display: d})
+	}
+	return list
+}
