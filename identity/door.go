@@ -152,11 +152,11 @@ func endpointOf(rest []string) (endpoint, shape) {
 	return noEndpoint, 0
 }
 
-// Owns reports whether a path is one of the issuer's or of its pages. It overlaps
-// with no path of Azure Resource Manager.
+// Owns reports whether a path is the issuer's, one of its pages or the Graph
+// door's. It overlaps with no path of Azure Resource Manager.
 func Owns(path string) bool {
 	e, _, _ := parsePath(path)
-	return e != noEndpoint
+	return e != noEndpoint || ownsGraph(path)
 }
 
 type contextKey int
@@ -172,10 +172,16 @@ func doorOf(ctx context.Context) door { return ctx.Value(doorKey).(door) }
 // requestOf is the whole HTTP request, for what the library does not hand on.
 func requestOf(ctx context.Context) *http.Request { return ctx.Value(requestKey).(*http.Request) }
 
-// Handler serves everything that Owns says is the issuer's. It is not a ServeMux:
-// clients send doubled slashes, which one would redirect.
+// Handler serves every path of Owns. It is not a ServeMux: clients send doubled
+// slashes, which one would redirect.
 func (s *Service) Handler() http.Handler {
-	return http.HandlerFunc(s.serve)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ownsGraph(r.URL.Path) {
+			s.serveGraph(w, r)
+			return
+		}
+		s.serve(w, r)
+	})
 }
 
 func (s *Service) serve(w http.ResponseWriter, r *http.Request) {
