@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,6 +100,15 @@ func cut[T any](items []T, limit int, key func(T) string) ([]T, string) {
 		return items, ""
 	}
 	return items[:limit], key(items[limit-1])
+}
+
+// doubled makes room in a full list for as much again: append alone would grow a
+// long one by quarters and copy each row four times.
+func doubled[T any](all []T) []T {
+	if len(all) == cap(all) {
+		return slices.Grow(all, max(len(all), 1))
+	}
+	return all
 }
 
 // storable reports whether both engines can hold s: PostgreSQL takes no NUL and

@@ -144,8 +144,9 @@ func (t *transaction) PutResource(ctx context.Context, r deskyard.Resource) (des
 }
 
 func (t *transaction) putResource(ctx context.Context, r deskyard.Resource) (deskyard.Resource, error) {
-	key := r.ID.Key()
-	if !storable(r.ID.String()) || r.ID.IsZero() {
+	text := r.ID.String()
+	key := strings.ToLower(text)
+	if !storable(text) || r.ID.IsZero() {
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The resource id %q cannot be stored.", r.ID)
 	}
 	envelope, err := json.Marshal(r.Envelope)
@@ -159,14 +160,14 @@ func (t *transaction) putResource(ctx context.Context, r deskyard.Resource) (des
 	if !storable(string(envelope)) || !storable(string(r.Properties)) || !storable(refs) {
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidRequestContent", "The resource %s holds text that is not valid UTF-8.", r.ID)
 	}
-	values := []any{key, r.ID.String(), strings.ToLower(r.ID.Type()), tracked(r), string(envelope), string(r.Properties), refs}
+	values := []any{key, text, tracked(r), string(envelope), string(r.Properties), refs}
 	var changed int64
 	if r.Version == 0 {
-		changed, err = t.run.exec(ctx, `insert into resources (key, id, type, tracked, envelope, properties, refs, version)
-			values ($1, $2, $3, $4, $5, $6, $7, 1) on conflict (key) do nothing`, values...)
-	} else {
-		changed, err = t.run.exec(ctx, `update resources set id = $2, type = $3, tracked = $4, envelope = $5,
-			properties = $6, refs = $7, version = version + 1 where key = $1 and version = $8`, append(values, r.Version)...)
+		changed, err = t.run.exec(ctx, `insert into resources (key, id, tracked, envelope, properties, refs, version, type)
+			values ($1, $2, $3, $4, $5, $6, 1, $7) on conflict (key) do nothing`, append(values, strings.ToLower(r.ID.Type()))...)
+	} else { // the type goes with the key; setting it would rewrite its index
+		changed, err = t.run.exec(ctx, `update resources set id = $2, tracked = $3, envelope = $4, properties = $5, refs = $6,
+			version = version + 1 where key = $1 and version = $7`, append(values, r.Version)...)
 	}
 	if err != nil {
 		return deskyard.Resource{}, err
@@ -241,8 +242,7 @@ func (t *transaction) deleteBelow(ctx context.Context, id arm.ResourceID) error 
 func scanResources(rows *sql.Rows) ([]deskyard.Resource, error) {
 	defer rows.Close()
 	var all []deskyard.Resource
-	var id, refs string
-	var envelope sql.RawBytes
+	var id, envelope, refs string
 	for rows.Next() {
 		var r deskyard.Resource
 		var properties []byte
@@ -253,7 +253,7 @@ func scanResources(rows *sql.Rows) ([]deskyard.Resource, error) {
 		if r.ID, err = arm.ParseID(id); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(envelope, &r.Envelope); err != nil {
+		if r.Envelope, err = decodeEnvelope(envelope); err != nil {
 			return nil, fmt.Errorf("decode envelope of %s: %w", id, err)
 		}
 		if len(properties) > 0 {
@@ -262,7 +262,7 @@ func scanResources(rows *sql.Rows) ([]deskyard.Resource, error) {
 		if r.Refs, err = decodeRefs(refs); err != nil {
 			return nil, fmt.Errorf("decode refs of %s: %w", id, err)
 		}
-		all = append(all, r)
+		all = append(doubled(all), r)
 	}
 	return all, rows.Err()
 }

@@ -91,15 +91,13 @@ func (t *transaction) PutSessionHost(ctx context.Context, h deskyard.SessionHost
 	if !storable(h.ID.String()) || !storable(h.ObjectID) || len(h.ID.Segments) < 2 {
 		return deskyard.SessionHost{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The session host id %q cannot be stored.", h.ID)
 	}
-	values := []any{key, strings.ToLower(h.ObjectID), h.ID.Parent().Key(), string(doc)}
+	objectID := strings.ToLower(h.ObjectID)
 	var changed int64
 	if h.Version == 0 {
 		changed, err = t.run.exec(ctx, `insert into session_hosts (key, object_id, pool_key, doc, version)
-			values ($1, $2, $3, $4, 1) on conflict do nothing`, values...)
+			values ($1, $2, $3, $4, 1) on conflict do nothing`, key, objectID, h.ID.Parent().Key(), string(doc))
 	} else {
-		changed, err = t.run.exec(ctx, `update session_hosts set object_id = $2, pool_key = $3, doc = $4, version = version + 1
-			where key = $1 and version = $5
-			and not exists (select 1 from session_hosts o where o.object_id = $2 and o.key <> $1)`, append(values, h.Version)...)
+		changed, err = t.updateHost(ctx, key, objectID, string(doc), h.Version)
 	}
 	if err != nil {
 		return deskyard.SessionHost{}, fmt.Errorf("write session host %s: %w", h.ID, err)
@@ -109,6 +107,19 @@ func (t *transaction) PutSessionHost(ctx context.Context, h deskyard.SessionHost
 	}
 	h.Version++
 	return h, nil
+}
+
+// updateHost replaces a host's document. Nearly always the object id stays, and its
+// index is left alone.
+func (t *transaction) updateHost(ctx context.Context, key, objectID, doc string, version int64) (int64, error) {
+	changed, err := t.run.exec(ctx, `update session_hosts set doc = $2, version = version + 1
+		where key = $1 and version = $3 and object_id = $4`, key, doc, version, objectID)
+	if err != nil || changed > 0 {
+		return changed, err
+	}
+	return t.run.exec(ctx, `update session_hosts set doc = $2, version = version + 1, object_id = $4
+		where key = $1 and version = $3
+		and not exists (select 1 from session_hosts o where o.object_id = $4 and o.key <> $1)`, key, doc, version, objectID)
 }
 
 // hostRefusal says why a session host was not written.
@@ -160,7 +171,7 @@ func (q queries) hosts(ctx context.Context, text string, args ...any) ([]deskyar
 			return nil, fmt.Errorf("decode session host: %w", err)
 		}
 		h.Version = version
-		all = append(all, h)
+		all = append(doubled(all), h)
 	}
 	return all, rows.Err()
 }

@@ -31,7 +31,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := migrateSQLite(ctx, path, o); err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	readers, err := sql.Open("sqlite", sqliteDSN(path, "query_only(1)", "cache_size(-8192)"))
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}

@@ -40,8 +40,11 @@ var errAbandoned = errors.New("the write did not return")
 
 var errEnded = errors.New("the transaction has ended: its closure has returned")
 
-func startWriter(ctx context.Context, path string, pragmas ...string) (*writer, error) {
-	db, err := sql.Open("sqlite", sqliteDSN(path, pragmas...))
+func startWriter(ctx context.Context, path string, synchronous string) (*writer, error) {
+	db, err := sql.Open("sqlite", sqliteDSN(path, synchronous,
+		"cache_size(-32768)",       // KiB: a full batch's pages stay in memory until its commit
+		"wal_autocheckpoint(4000)", // pages: four batches of changes to one page are copied once
+	))
 	if err != nil {
 		return nil, err
 	}

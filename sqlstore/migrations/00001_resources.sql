@@ -16,7 +16,6 @@ create table resources (
     constraint resources_pk primary key (key)
 );
 create index resources_by_type on resources (type, key);
-create index resources_tracked on resources (key) where tracked = 1;
 
 create table resource_tags (
     key   text collate "binary" not null,
