@@ -61,6 +61,7 @@ type Host struct {
 	Name       string // POOL/HOST
 	Properties struct {
 		Status                        string
+		StatusReason                  string // why it is not Available
 		StatusTimestamp               string
 		AgentVersion                  string
 		SxSStackVersion               string
@@ -77,9 +78,13 @@ type Host struct {
 	}
 }
 
-// String is the host in one line for people: status and every check that failed.
+// String is the host in one line for people: status, its reason, and every check
+// that did not succeed.
 func (h Host) String() string {
 	s := h.Properties.Status
+	if h.Properties.StatusReason != "" {
+		s += ": " + h.Properties.StatusReason
+	}
 	for _, c := range h.Properties.SessionHostHealthCheckResults {
 		if c.HealthCheckResult != "HealthCheckSucceeded" {
 			s += "; " + c.HealthCheckName + " " + c.HealthCheckResult + ": " + c.AdditionalFailureDetails.Message

@@ -35,6 +35,9 @@ type Service struct {
 	BootstrapFile string
 	LogFile       string
 
+	binary    string
+	arguments []string
+
 	process *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 	exitErr error         // why, once exited is closed
@@ -57,42 +60,60 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	s := &Service{
 		BootstrapFile: filepath.Join(o.Dir, "bootstrap.json"),
 		LogFile:       filepath.Join(o.Dir, "deskyard.log"),
-		exited:        make(chan struct{}),
+		binary:        o.Binary,
 	}
-	log, err := os.Create(s.LogFile)
+	s.arguments = []string{"serve", "--data", filepath.Join(o.Dir, "data"), "--bootstrap", s.BootstrapFile,
+		"--listen", "127.0.0.1:" + port, "--agent-url", "https://10.0.2.2:" + port}
+	return s, s.launch(ctx)
+}
+
+// Restart stops the service and starts it again with the same data.
+func (s *Service) Restart(ctx context.Context) error {
+	if err := s.Stop(); err != nil {
+		return err
+	}
+	return s.launch(ctx)
+}
+
+// launch starts the process and returns when it is ready.
+func (s *Service) launch(ctx context.Context) error {
+	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("make the service's log: %w", err)
+		return fmt.Errorf("make the service's log: %w", err)
 	}
 	defer log.Close()
-	s.process = exec.Command(o.Binary, "serve", "--data", filepath.Join(o.Dir, "data"), "--bootstrap", s.BootstrapFile,
-		"--listen", "127.0.0.1:"+port, "--agent-url", "https://10.0.2.2:"+port)
-	s.process.Stdout, s.process.Stderr = log, log
+	before, _ := os.Stat(s.BootstrapFile) // written anew at each start; nil at the first
+	cmd := exec.Command(s.binary, s.arguments...)
+	cmd.Stdout, cmd.Stderr = log, log
 	// An interrupt typed at the terminal comes to us, who stop it in order.
-	s.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := s.process.Start(); err != nil {
-		return nil, fmt.Errorf("start the service: %w", err)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the service: %w", err)
 	}
+	exited := make(chan struct{})
+	s.process, s.exited = cmd, exited
 	go func() {
-		s.exitErr = s.process.Wait()
-		close(s.exited)
+		s.exitErr = cmd.Wait()
+		close(exited)
 	}()
-	if err := s.awaitBootstrap(ctx); err != nil {
+	if err := s.awaitBootstrap(ctx, before); err != nil {
 		s.Stop()
-		return nil, err
+		return err
 	}
-	return s, nil
+	return nil
 }
 
 // readyFor bounds the first start: database, certificate authority, secrets.
 const readyFor = 60 * time.Second
 
-func (s *Service) awaitBootstrap(ctx context.Context) error {
+// awaitBootstrap waits for another bootstrap file than the one of the last start.
+func (s *Service) awaitBootstrap(ctx context.Context, before os.FileInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, readyFor)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		b, err := os.ReadFile(s.BootstrapFile)
+		b, err := readUnless(s.BootstrapFile, before)
 		if err == nil {
 			if err := json.Unmarshal(b, &s.Bootstrap); err != nil {
 				return fmt.Errorf("read %s: %w", s.BootstrapFile, err)
@@ -110,6 +131,18 @@ func (s *Service) awaitBootstrap(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// readUnless reads a file that is not the one of before.
+func readUnless(path string, before os.FileInfo) ([]byte, error) {
+	now, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && os.SameFile(before, now) && now.ModTime().Equal(before.ModTime()) {
+		return nil, os.ErrNotExist
+	}
+	return os.ReadFile(path)
 }
 
 // stopFor is longer than the service's own wait for requests under way.
