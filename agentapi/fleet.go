@@ -1,0 +1,187 @@
+package agentapi
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/reverse"
+)
+
+var _ deskyard.Fleet = (*Server)(nil)
+
+// commandTime bounds a command whose caller set no deadline.
+const commandTime = 30 * time.Second
+
+// maxCommands bounds the commands under way on one link.
+const maxCommands = 64
+
+// registry is the links by host.
+type registry struct {
+	mu   sync.RWMutex // guards live
+	live map[string]*link
+}
+
+func newRegistry() *registry { return &registry{live: map[string]*link{}} }
+
+// put makes l the link of its host and gives the one it had.
+func (r *registry) put(l *link) (older *link) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	older = r.live[l.host]
+	r.live[l.host] = l
+	return older
+}
+
+// remove takes l away if it is still its host's link.
+func (r *registry) remove(l *link) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live[l.host] != l {
+		return false
+	}
+	delete(r.live, l.host)
+	return true
+}
+
+func (r *registry) get(host string) *link {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.live[host]
+}
+
+func (r *registry) all() []*link {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*link, 0, len(r.live))
+	for _, l := range r.live {
+		all = append(all, l)
+	}
+	return all
+}
+
+func (r *registry) len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.live)
+}
+
+// Lease implements deskyard.Fleet.
+func (s *Server) Lease(objectID string) deskyard.Lease {
+	l := s.links.get(objectID)
+	if l == nil {
+		return deskyard.Lease{}
+	}
+	return deskyard.Lease{
+		Connected: true, Heartbeat: time.Unix(0, l.beat.Load()),
+		RTT: time.Duration(l.rtt.Load()) * time.Microsecond,
+	}
+}
+
+// Report implements deskyard.Fleet.
+func (s *Server) Report(objectID string) (deskyard.HostReport, bool) {
+	l := s.links.get(objectID)
+	if l == nil {
+		return deskyard.HostReport{}, false
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	return l.report, true
+}
+
+// Metrics is the last measurement of a connected host's monitoring agent.
+func (s *Server) Metrics(objectID string) (reverse.Metrics, bool) {
+	l := s.links.get(objectID)
+	if l == nil {
+		return reverse.Metrics{}, false
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.metrics == nil {
+		return reverse.Metrics{}, false
+	}
+	return *l.metrics, true
+}
+
+// Drop implements deskyard.Fleet.
+func (s *Server) Drop(objectID, reason string) {
+	if l := s.links.get(objectID); l != nil {
+		l.bye(reason, retrySoon)
+		s.leave(l, reason)
+	}
+}
+
+// Do implements deskyard.Fleet. Without a deadline of ctx's it waits half a minute.
+func (s *Server) Do(ctx context.Context, objectID string, c deskyard.Command) error {
+	l := s.links.get(objectID)
+	if l == nil || !s.Lease(objectID).Alive(s.now()) {
+		return deskyard.ErrHostUnreachable
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	id, result, err := l.expect()
+	if err != nil {
+		return err
+	}
+	defer l.forget(id)
+	if err := l.send(reverse.TypeCommand, id, c); err != nil {
+		s.counts.commanded(c.Verb, "unreachable")
+		return deskyard.ErrHostUnreachable
+	}
+	select {
+	case r, open := <-result:
+		switch {
+		case !open:
+			s.counts.commanded(c.Verb, "unreachable")
+			return deskyard.ErrHostUnreachable
+		case r.Error != "":
+			s.counts.commanded(c.Verb, "failed")
+			return arm.Errorf(arm.Conflicting, "SessionHostCommandFailed", "The session host could not %s: %s", c.Verb, r.Error)
+		}
+		s.counts.commanded(c.Verb, "ok")
+		return nil
+	case <-ctx.Done():
+		s.counts.commanded(c.Verb, "timeout")
+		return arm.Errorf(arm.Unavailable, "SessionHostTimeout", "The session host did not answer the command %s in time. Try again.", c.Verb)
+	}
+}
+
+// expect reserves an id for a command and the channel of its result, which is
+// closed when the link ends first.
+func (l *link) expect() (string, <-chan reverse.Result, error) {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.closed {
+		return "", nil, deskyard.ErrHostUnreachable
+	}
+	if len(l.waiting) >= maxCommands {
+		return "", nil, arm.Errorf(arm.Throttled, "TooManyRequests", "The session host has %d commands under way. Wait for some to end.", maxCommands)
+	}
+	if l.waiting == nil {
+		l.waiting = map[string]chan reverse.Result{}
+	}
+	l.seq++
+	id := strconv.FormatUint(l.seq, 10)
+	c := make(chan reverse.Result, 1)
+	l.waiting[id] = c
+	return id, c, nil
+}
+
+func (l *link) forget(id string) {
+	l.state.Lock()
+	defer l.state.Unlock()
+	delete(l.waiting, id)
+}
+
+// answer hands a result to who waits for it; a late one is dropped.
+func (l *link) answer(id string, r reverse.Result) {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if c := l.waiting[id]; c != nil {
+		c <- r // has room for one, and gets one
+		delete(l.waiting, id)
+	}
+}

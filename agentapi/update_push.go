@@ -1,0 +1,144 @@
+package agentapi
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/bootloader"
+	"github.com/deskyard/deskyard/reverse"
+)
+
+// updateTick is how often hosts that do not report are considered: windows open on
+// the hour, so a minute's delay costs nothing.
+const updateTick = time.Minute
+
+// DesiredMessage is the body of reverse.TypeDesired.
+type DesiredMessage struct {
+	Components []bootloader.Desired `json:"components"`
+}
+
+// offer remembers what the catalogue desires, so that ten thousand reports at once
+// ask it a handful of times.
+type offer struct {
+	mu   sync.Mutex // guards made
+	made map[offerKey]offerMade
+}
+
+type offerKey struct {
+	os, arch   string
+	validation bool
+}
+
+type offerMade struct {
+	at      time.Time
+	desired []bootloader.Desired
+}
+
+func (s *Server) desired(ctx context.Context, m deskyard.Machine, validation bool) ([]bootloader.Desired, error) {
+	k, now := offerKey{m.OS, m.Arch, validation}, s.now()
+	s.offers.mu.Lock()
+	defer s.offers.mu.Unlock()
+	if o, ok := s.offers.made[k]; ok && now.Sub(o.at) < updateTick/2 {
+		return o.desired, nil
+	}
+	d, err := s.o.Components.Desired(ctx, m.OS, m.Arch, validation)
+	if err != nil {
+		return nil, err
+	}
+	if s.offers.made == nil {
+		s.offers.made = map[offerKey]offerMade{}
+	}
+	s.offers.made[k] = offerMade{now, d}
+	return d, nil
+}
+
+// keepUpdating considers every linked host each minute, with its pool's policy of
+// that minute.
+func (s *Server) keepUpdating() {
+	tick := time.NewTicker(updateTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		pools := map[string]updatePolicy{}
+		for _, l := range s.links.all() {
+			key := l.id.Parent().Key()
+			p, known := pools[key]
+			if !known {
+				var err error
+				if p, err = s.policyOf(l); err != nil {
+					s.log.Error("update policy not read", "pool", l.id.Parent(), "err", err)
+					continue
+				}
+				pools[key] = p
+			}
+			l.state.Lock()
+			l.window = p
+			l.state.Unlock()
+			s.considerUpdate(l)
+		}
+	}
+}
+
+func (s *Server) policyOf(l *link) (updatePolicy, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, requestTime)
+	defer cancel()
+	r, err := s.o.Store.Resource(ctx, l.id.Parent())
+	if err != nil {
+		return updatePolicy{}, err
+	}
+	p, err := poolProperties(r)
+	return policyFrom(p), err
+}
+
+func policyFrom(p deskyard.HostPool) updatePolicy {
+	return updatePolicy{agentUpdate: p.AgentUpdate, validation: p.ValidationEnvironment != nil && *p.ValidationEnvironment}
+}
+
+// considerUpdate decides on the link's host, stores a changed record and tells the
+// host what to install.
+func (s *Server) considerUpdate(l *link) {
+	l.state.Lock()
+	machine, policy := l.machine, l.window
+	l.state.Unlock()
+	var desired []bootloader.Desired
+	if s.o.Components != nil {
+		var err error
+		if desired, err = s.desired(s.ctx, machine, policy.validation); err != nil {
+			s.log.Error("desired components not known", "host", l.id, "err", err)
+			return
+		}
+	}
+	l.state.Lock()
+	if l.report.At.Before(l.since) { // no report on this link yet
+		l.state.Unlock()
+		return
+	}
+	u := updateCase{
+		now: s.now(), record: l.update, components: l.report.Components, desired: desired,
+		policy: policy.agentUpdate, offset: l.report.TimeZoneOffset,
+	}
+	next, push := decideUpdate(u)
+	if push == nil && next.State == updateStarted && !l.told {
+		push = u.behind() // the link broke after the start: tell it again
+	}
+	l.told = l.told || push != nil
+	changed := next != l.update
+	l.update = next
+	l.state.Unlock()
+	if changed {
+		s.log.Info("update "+next.State, "host", l.id, "target", next.Target, "attempts", next.Attempts, "why", next.Error)
+		s.ledger.note(l.host, func(h *deskyard.SessionHost) { h.Update, h.StatusAt = next, next.At })
+	}
+	if push == nil {
+		return
+	}
+	if err := l.send(reverse.TypeDesired, "", DesiredMessage{push}); err != nil {
+		s.log.Warn("desired components not sent", "host", l.id, "err", err) // the link ends and the next one tells them
+	}
+}
