@@ -90,7 +90,9 @@ func (f *odataFilter) must(field, op string) (string, bool) {
 		}
 		return f.children[1].must(field, op)
 	case op:
-		return f.value, f.field == field
+		if f.field == field {
+			return f.value, true
+		}
 	}
 	return "", false
 }

@@ -57,9 +57,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler { // net/http's own way to hang up
 				panic(p)
 			}
-			s.log.Error("request panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()),
-				"method", r.Method, "path", r.URL.Path, "correlation", x.correlation)
-			x.refuse(ctx, errInternal)
+			x.refuse(ctx, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
 	resp, err := x.run(ctx)
