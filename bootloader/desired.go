@@ -14,8 +14,9 @@ type Desired struct {
 	Component string `json:"component"`
 	Version   string `json:"version"`
 	// Manifest is where the signed manifest of that version is: a path on the
-	// service, such as /agent/v1/components/agent/1.2.3/linux/amd64/manifest.
-	Manifest string `json:"manifest"`
+	// service, such as /agent/v1/components/agent/1.2.3/linux/amd64/manifest. "" for
+	// a version that is on disk already, put there by a system package.
+	Manifest string `json:"manifest,omitempty"`
 	// Force tries a version again at once that has failed, even as often as MaxAttempts.
 	Force bool `json:"force,omitempty"`
 }
@@ -27,6 +28,9 @@ func (d Desired) Validate() error {
 	}
 	if err := checkVersion(d.Version); err != nil {
 		return fmt.Errorf("component %s: %w", d.Component, err)
+	}
+	if d.Manifest == "" {
+		return nil
 	}
 	if !strings.HasPrefix(d.Manifest, "/") || strings.HasPrefix(d.Manifest, "//") || len(d.Manifest) > 1024 {
 		return fmt.Errorf("component %s: manifest %q is not an absolute path on the service", d.Component, d.Manifest)
