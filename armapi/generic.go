@@ -119,10 +119,10 @@ func (x *exchange) answer(ctx context.Context, row *ResourceType, r deskyard.Res
 		return Response{}, err
 	}
 	h := http.Header{}
+	// No Location on a 201, although recordings of AVD show the relative id there:
+	// az resource create and azcore take it for an operation to poll, az without an
+	// api-version, and both fail. Without it they take the body as the end.
 	h.Set("ETag", etag(r))
-	if status == http.StatusCreated {
-		h.Set("Location", row.WireID(r.ID)) // relative, as AVD sends it
-	}
 	return Response{Status: status, Body: body, Header: h}, nil
 }
 
