@@ -125,9 +125,9 @@ export async function packages(run, client, { rg, location, pool, poolId }) {
   await run.step("msixPackages.update", async () => must((await msix.update(rg, pool, name, { msixPackage: { isActive: true } })).isActive, "not changed"));
   await run.step("msixPackages.list", async () => must((await all(msix.list(rg, pool))).length === 1, "wanted one"));
   await run.step("msixPackages.delete", () => msix.delete(rg, pool, name));
-  // No host of the pool can open the image: Azure refuses as well.
-  await run.refused("msixImages.listExpand", 400, () => all(client.msixImages.listExpand(rg, pool, { uri: image.imagePath })));
-  await run.refused("appAttachPackageInfo.listImport", 400, () => all(client.appAttachPackageInfo.listImport(rg, pool, { path: image.imagePath })));
+  // The pool has no host that could open the image.
+  await run.refused("msixImages.listExpand", 409, () => all(client.msixImages.listExpand(rg, pool, { uri: image.imagePath })));
+  await run.refused("appAttachPackageInfo.listImport", 409, () => all(client.appAttachPackageInfo.listImport(rg, pool, { path: image.imagePath })));
 
   const attach = client.appAttachPackageOperations;
   await run.step("appAttachPackageOperations.createOrUpdate", async () => {

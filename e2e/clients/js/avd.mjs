@@ -141,8 +141,15 @@ async function privateLinks() {
       must((await all(c[`listBy${parent}`](rg, name))).length === 0, "wanted none"),
     );
     await run.refused(`privateEndpointConnections.getBy${parent}`, 404, () => c[`getBy${parent}`](rg, name, "pe1"));
-    await run.refused(`privateEndpointConnections.updateBy${parent}`, 404, () => c[`updateBy${parent}`](rg, name, "pe1", state));
-    await run.step(`privateEndpointConnections.deleteBy${parent} of none`, () => c[`deleteBy${parent}`](rg, name, "pe1"));
+    await run.step(`privateEndpointConnections.updateBy${parent}`, async () => {
+      await c[`updateBy${parent}`](rg, name, "pe1", state);
+      const kept = await c[`getBy${parent}`](rg, name, "pe1");
+      must(kept.privateLinkServiceConnectionState.status === "Approved", "not what was stored");
+    });
+    await run.step(`privateEndpointConnections.deleteBy${parent}`, async () => {
+      await c[`deleteBy${parent}`](rg, name, "pe1");
+      must((await all(c[`listBy${parent}`](rg, name))).length === 0, "still listed");
+    });
   }
 }
 
