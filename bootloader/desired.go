@@ -50,7 +50,7 @@ const (
 type Component struct {
 	Name      string    `json:"name"`
 	Title     string    `json:"title,omitempty"` // the name that people know it by, from its manifest
-	Version   string    `json:"version"`         // the version that runs; "" when none is installed
+	Version   string    `json:"version"`         // the version in use; one on trial counts once it has come up; "" for none
 	Desired   string    `json:"desired,omitempty"`
 	Kept      []string  `json:"kept,omitempty"` // versions on disk, newest first
 	State     string    `json:"state"`

@@ -26,7 +26,8 @@
 //	    no  -> flip current back to the version before, start that, record the failure
 //
 // Every step leaves a disk from which New can go on. A version that was tried and
-// failed is tried again after RetryEvery, MaxAttempts times in all.
+// failed is tried again when it is desired with Force: who desires knows the
+// maintenance windows, the boot loader does not.
 //
 // # Trust
 //

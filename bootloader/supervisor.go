@@ -37,10 +37,10 @@ type Options struct {
 	Now      func() time.Time
 
 	Keep        int           // versions kept of a component; default 3
-	MaxAttempts int           // trials of one version; default 4, as AVD's agent update
+	MaxAttempts int           // trials of one version without Force; default 4, as AVD's agent update
 	ReadyWithin time.Duration // for a new version to announce itself; default 60 s
 	StopWithin  time.Duration // between SIGTERM and SIGKILL; default 20 s
-	RetryEvery  time.Duration // between trials of a version that failed; default 1 h
+	RetryEvery  time.Duration // between trials of a version that failed; 0: only when it is desired with Force
 	ProvenAfter time.Duration // up this long: restart delays begin anew, no rollback for crashing; default 10 min
 	CrashLimit  int           // crashes in a row that roll a version back that is not proven; default 5
 	MinBackoff  time.Duration // before the first restart of a crashed component; default 1 s, doubling
@@ -61,7 +61,7 @@ func (o Options) withDefaults() Options {
 	set(&o.OS, runtime.GOOS)
 	set(&o.Arch, runtime.GOARCH)
 	for d, v := range map[*time.Duration]time.Duration{
-		&o.ReadyWithin: time.Minute, &o.StopWithin: 20 * time.Second, &o.RetryEvery: time.Hour, &o.ProvenAfter: 10 * time.Minute,
+		&o.ReadyWithin: time.Minute, &o.StopWithin: 20 * time.Second, &o.ProvenAfter: 10 * time.Minute,
 		&o.MinBackoff: time.Second, &o.MaxBackoff: time.Minute, &o.SelfSettle: 30 * time.Second,
 	} {
 		if *d == 0 {

@@ -362,6 +362,15 @@ func TestAVersionThatEndsBeforeItIsReadyIsRolledBackAtOnceAndTriedFourTimes(t *t
 	if n := strings.Count(y.out.String(), "agent: acting crash"); n != 4 {
 		t.Errorf("tried %d times", n)
 	}
+	// Force tries it once more.
+	d := y.publish("agent", "2.0.0", "crash")
+	d.Force = true
+	want(t, c, d)
+	for end := time.Now().Add(5 * time.Second); strings.Count(y.out.String(), "agent: acting crash") != 5; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("force does not try again")
+		}
+	}
 	// A version that works gets its turn all the same.
 	want(t, c, y.publish("agent", "2.0.1", "ready"))
 	await(t, c, "mended version running", "agent", runs("2.0.1"))

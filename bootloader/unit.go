@@ -212,7 +212,10 @@ func (u *unit) due(r record, now time.Time) (at time.Time, want bool) {
 		return at, false
 	}
 	at = u.stageAt
-	if r.Failed == d.Version {
+	if r.Failed == d.Version && !r.FailedAt.IsZero() {
+		if u.s.o.RetryEvery <= 0 {
+			return at, false
+		}
 		if retry := r.FailedAt.Add(u.s.o.RetryEvery); retry.After(at) {
 			at = retry
 		}
@@ -521,6 +524,9 @@ func (u *unit) publish() {
 		c.Version, c.PID = u.s.o.SelfVersion, os.Getpid()
 	}
 	c.State = u.state(r)
+	if r.Trial != "" && !u.self {
+		c.Version, c.Detail = r.Previous, fmt.Sprintf("version %s is on trial", r.Trial)
+	}
 	switch {
 	case c.State == Failed && c.Detail == "":
 		c.Detail = fmt.Sprintf("version %s did not come up: %s", r.Failed, r.Reason)
