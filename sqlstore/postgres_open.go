@@ -16,7 +16,8 @@ import (
 
 // postgres is the engine for several servers on one database.
 type postgres struct {
-	db *sql.DB
+	db    *sql.DB
+	meter *meter
 
 	mu     sync.RWMutex // held for reading by each write, for writing by close
 	closed bool
@@ -26,7 +27,7 @@ type postgres struct {
 // all, and three servers and an administrator must fit.
 const maxConns = 24
 
-func openPostgres(ctx context.Context, o Options) (*DB, error) {
+func openPostgres(ctx context.Context, o Options, m *meter) (*DB, error) {
 	config, err := pgx.ParseConfig(o.DSN) // its errors hide the password
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -49,7 +50,7 @@ func openPostgres(ctx context.Context, o Options) (*DB, error) {
 	if err := migratePostgres(ctx, db, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s/%s: %w", config.Host, config.Database, err), db.Close())
 	}
-	return &DB{queries: queries{direct{db}}, engine: &postgres{db: db}, now: o.Now}, nil
+	return &DB{queries: queries{direct{db}}, engine: &postgres{db: db, meter: m}, now: o.Now}, nil
 }
 
 // migratePostgres makes the collation that the migrations use, then runs them;

@@ -26,6 +26,7 @@ func (p *postgres) write(ctx context.Context, f func(context.Context, *transacti
 		if !again || attempt == maxAttempts {
 			return err
 		}
+		p.meter.again.Inc()
 		// Full jitter, from a millisecond doubling to 64: the time of one
 		// transaction, up to a crowd's.
 		pause := time.NewTimer(rand.N(time.Millisecond << min(attempt, 6)))
@@ -80,9 +81,7 @@ func collision(err error) bool {
 	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
 }
 
-func (p *postgres) backup(context.Context, string) error {
-	return fmt.Errorf("%w with PostgreSQL: use pg_dump", errors.ErrUnsupported)
-}
+func (p *postgres) backup(context.Context, string) error { return errUsePgDump }
 
 func (p *postgres) close() error {
 	p.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -23,7 +22,7 @@ type sqlite struct {
 	writer  *writer
 }
 
-func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
+func openSQLite(ctx context.Context, path string, o Options, m *meter) (*DB, error) {
 	path, err := makeFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
@@ -38,7 +37,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*DB, error) {
 	// A read holds a connection while it decodes, so there are more than cores.
 	readers.SetMaxOpenConns(4 * runtime.GOMAXPROCS(0))
 	readers.SetMaxIdleConns(4 * runtime.GOMAXPROCS(0))
-	writer, err := startWriter(ctx, path, "synchronous(FULL)")
+	writer, err := startWriter(ctx, path, "synchronous(FULL)", m)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), readers.Close())
 	}
@@ -97,43 +96,5 @@ func (s *sqlite) close() error {
 }
 
 func (s *sqlite) backup(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(fs.ErrExist, err)
-	}
-	partial := path + ".partial"
-	f, err := os.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = s.copyInto(ctx, partial)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(partial, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(partial))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// copyInto uses a connection of its own: the readers' may not write anywhere.
-func (s *sqlite) copyInto(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", sqliteDSN(s.path))
-	if err != nil {
-		return err
-	}
-	_, err = db.ExecContext(ctx, `vacuum into $1`, path)
-	return errors.Join(err, db.Close())
-}
-
-// syncDir makes a rename in the directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return backupSQLite(ctx, s.path, path)
 }

@@ -18,6 +18,7 @@ const maxBatch = 256
 // writer owns SQLite's one writing connection; doc.go draws its flow.
 type writer struct {
 	db      *sql.DB
+	meter   *meter
 	queue   chan *turn // unbuffered: what is taken from it is always answered
 	closing chan struct{}
 	stopped chan struct{} // closed when run has returned
@@ -40,7 +41,7 @@ var errAbandoned = errors.New("the write did not return")
 
 var errEnded = errors.New("the transaction has ended: its closure has returned")
 
-func startWriter(ctx context.Context, path string, synchronous string) (*writer, error) {
+func startWriter(ctx context.Context, path, synchronous string, m *meter) (*writer, error) {
 	db, err := sql.Open("sqlite", sqliteDSN(path, synchronous,
 		"cache_size(-32768)",       // KiB: a full batch's pages stay in memory until its commit
 		"wal_autocheckpoint(4000)", // pages: four batches of changes to one page are copied once
@@ -49,7 +50,7 @@ func startWriter(ctx context.Context, path string, synchronous string) (*writer,
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	w := &writer{db: db, queue: make(chan *turn), closing: make(chan struct{}), stopped: make(chan struct{})}
+	w := &writer{db: db, meter: m, queue: make(chan *turn), closing: make(chan struct{}), stopped: make(chan struct{})}
 	if err := w.connect(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -167,9 +168,11 @@ func (w *writer) transact(first *turn) ([]*turn, error) {
 			return members, err
 		}
 	}
+	begin := w.meter.now()
 	if _, err := w.stmt.exec(ctx, `commit`); err != nil {
 		return members, fmt.Errorf("commit: %w", err)
 	}
+	w.meter.committed(len(members), begin)
 	return members, nil
 }
 
@@ -199,6 +202,7 @@ func (w *writer) offer(t *turn) error {
 	tx := &transaction{queries: queries{&turnRunner{stmt: w.stmt}}}
 	select {
 	case t.grant <- tx:
+		defer w.meter.held(w.meter.now())
 		return <-t.ran
 	case <-t.ctx.Done():
 		return t.ctx.Err()

@@ -141,7 +141,11 @@ func BenchmarkGroupCommit(b *testing.B) {
 	for i := range modes { // a database each, so that neither empties the other's cache
 		m := &modes[i]
 		_, path, rows := benchDB(b)
-		w, err := startWriter(b.Context(), path, m.synchronous)
+		counts, err := newMeter(Options{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, err := startWriter(b.Context(), path, m.synchronous, counts)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -10,15 +10,17 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options says which database to open.
 type Options struct {
 	// DSN is "sqlite:PATH" (made with mode 0600 when missing, its directory with
 	// 0700) or a PostgreSQL URL "postgres://user@host/database?sslmode=verify-full".
-	DSN string
-	Log *slog.Logger     // slog.Default() when nil
-	Now func() time.Time // time.Now when nil
+	DSN     string
+	Log     *slog.Logger          // slog.Default() when nil
+	Now     func() time.Time      // time.Now when nil
+	Metrics prometheus.Registerer // nil: not counted
 }
 
 // ErrClosed is answered to a write that comes while or after the store closes.
@@ -59,12 +61,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	m, err := newMeter(o)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	scheme, rest, _ := strings.Cut(o.DSN, ":")
 	switch scheme {
 	case "sqlite":
-		return openSQLite(ctx, rest, o)
+		return openSQLite(ctx, rest, o, m)
 	case "postgres", "postgresql":
-		return openPostgres(ctx, o)
+		return openPostgres(ctx, o, m)
 	}
 	// The DSN itself is not named: it may hold a password.
 	return nil, fmt.Errorf("open store: DSN starts with neither %q nor %q", "sqlite:", "postgres://")
@@ -98,11 +104,7 @@ func (db *DB) Check(ctx context.Context) error {
 	return nil
 }
 
-// Backup writes a consistent copy of a SQLite database to path, which must not
-// exist; it gets mode 0600 and appears only when it is complete and on disk.
-// Writes go on meanwhile. To restore, put the copy in the database's place while
-// the service is stopped. For PostgreSQL it answers errors.ErrUnsupported:
-// pg_dump is the tool.
+// Backup is the package's Backup of an open database.
 func (db *DB) Backup(ctx context.Context, path string) error {
 	if err := db.engine.backup(ctx, path); err != nil {
 		return fmt.Errorf("back up store to %s: %w", path, err)

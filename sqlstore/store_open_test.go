@@ -14,6 +14,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/sqlstore"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 func TestTheDatabaseIsForItsOwnerAlone(t *testing.T) {
@@ -104,6 +105,48 @@ func TestABackupIsTheDatabaseAtOneMoment(t *testing.T) {
 			t.Errorf("%s was left behind", e.Name())
 		}
 	}
+}
+
+func TestABackupBesideTheServiceLeavesTheSchemaAlone(t *testing.T) {
+	dir := t.TempDir()
+	dsn := "sqlite:" + filepath.Join(dir, "deskyard.db")
+	db := open(t, dsn)
+	want := put(t, db, full())[0]
+	execute(t, filepath.Join(dir, "deskyard.db"), `insert into goose_db_version (version_id, is_applied) values (9999, 1)`)
+	must(t, sqlstore.Backup(t.Context(), dsn, filepath.Join(dir, "b.db"))) // Open would refuse it
+	put(t, db, want)
+	_, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(dir, "b.db")})
+	if !errors.Is(err, sqlstore.ErrNewerSchema) {
+		t.Fatalf("error %v", err)
+	}
+	if err := sqlstore.Backup(t.Context(), "sqlite:"+filepath.Join(dir, "none.db"), filepath.Join(dir, "c.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v of a backup of no database", err)
+	}
+	if err := sqlstore.Backup(t.Context(), "postgres://h/d", filepath.Join(dir, "c.db")); !errors.Is(err, errors.ErrUnsupported) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestTheStoreCountsItsCommits(t *testing.T) {
+	counts := prometheus.NewRegistry()
+	dsn := "sqlite:" + filepath.Join(t.TempDir(), "deskyard.db")
+	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: dsn, Metrics: counts})
+	must(t, err)
+	defer db.Close()
+	for range 3 {
+		must(t, db.Check(t.Context()))
+	}
+	families, err := counts.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == "deskyard_store_batch_writes" {
+			if n := f.GetMetric()[0].GetHistogram().GetSampleCount(); n != 3 {
+				t.Fatalf("%d commits counted", n)
+			}
+			return
+		}
+	}
+	t.Fatal("no commits counted")
 }
 
 // TestRowsOfTheFirstReleaseAreStillRead keeps the stored form: a field that gets
