@@ -17,7 +17,7 @@ func TestPutCreatesWith201ThenReplacesWith200(t *testing.T) {
 		is("identity.type", "None").is("properties.color", "red").is("properties.size", 7).is("properties.objectId", "made").
 		is("systemData.createdBy", "admin").is("systemData.createdAt", "2026-03-01T12:00:00.123456Z")
 	if l := a.header.Get("Location"); l != "" {
-		t.Errorf("Location is %q, which az and azcore would poll", l)
+		t.Errorf("Location is %q: clients would poll it", l)
 	}
 	if !strings.Contains(a.text, `"kind":null`) || !strings.Contains(a.text, `"labels":null`) {
 		t.Errorf("unset members must be null: %s", a.text)

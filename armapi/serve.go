@@ -89,10 +89,12 @@ func (x *exchange) run(ctx context.Context) (Response, error) {
 	if err := x.checkVersion(); err != nil {
 		return Response{}, err
 	}
-	if sub := found.id.Subscription; sub != "" {
-		if _, ok := x.s.subscription(sub); !ok {
-			return Response{}, arm.Errorf(arm.Missing, "SubscriptionNotFound", "The subscription '%s' could not be found.", sub)
+	if sent := found.id.Subscription; sent != "" {
+		sub, ok := x.s.subscription(sent)
+		if !ok {
+			return Response{}, arm.Errorf(arm.Missing, "SubscriptionNotFound", "The subscription '%s' could not be found.", clip(sent))
 		}
+		x.target.id.Subscription = sub.ID // what is stored has one spelling of it
 	}
 	op, err := x.operation()
 	if err != nil {
