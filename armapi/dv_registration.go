@@ -150,6 +150,9 @@ func keyOptions(tags map[string]string, req registrationRequest) (limits deskyar
 	if req.Deskyard != nil {
 		limits = *req.Deskyard
 	}
+	if limits.SingleHost != "" {
+		v.Add(registrationPath+".deskyard.singleHost", "A key for one host is made by listSingleSessionHostRegistrationTokens on that host.")
+	}
 	if req.DeskyardKeepPreviousKeys != nil {
 		keep = *req.DeskyardKeepPreviousKeys
 	}
