@@ -164,3 +164,31 @@ func TestATimeOfDayIsReadFromOldTimestampsToo(t *testing.T) {
 		t.Error("\"morning\" was read as a time")
 	}
 }
+
+func FuzzModelsTakeAnyObject(f *testing.F) {
+	for _, body := range []string{
+		`{}`, `{"hostPoolType":"Shared","agentUpdate":{"maintenanceWindows":[null,{}]},"maxSessionLimit":"9"}`,
+		`{"schedules":[{"name":null,"rampUpStartTime":"2021-07-12T06:30:00Z"}],"hostPoolReferences":[{}],"timeZone":"UTC"}`,
+		`{"daysOfWeek":["monday",""],"rampUpStartTime":{},"peakStartTime":{"hour":"7"}}`,
+		`{"image":{"packageApplications":[{"rawIcon":"AA=="}]},"hostPoolReferences":["/",null]}`,
+		`{"privateLinkServiceConnectionState":{},"applicationGroupReferences":["x"],"hostPoolArmPath":"//"}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for name, make := range models {
+			m := make()
+			if json.Unmarshal(body, m) != nil {
+				continue
+			}
+			m.Default(nil)
+			var v arm.Violations
+			m.Validate(nil, &v)
+			m.Validate(m, &v)
+			m.Refs()
+			if _, err := json.Marshal(m); err != nil {
+				t.Fatalf("%s cannot be stored: %v", name, err)
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/deskyard/deskyard"
@@ -61,6 +62,9 @@ func (s *Server) beforeHostPoolDelete(ctx context.Context, w *Write, force bool)
 	w.Dropped = nil
 	for _, h := range hosts.Items {
 		w.Dropped = append(w.Dropped, h.ObjectID)
+	}
+	if len(w.Dropped) > 0 {
+		w.Notes = append(w.Notes, fmt.Sprintf("%d session hosts unregistered", len(w.Dropped)))
 	}
 	if err := forgetPool(ctx, w, pool); err != nil {
 		return err

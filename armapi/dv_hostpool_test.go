@@ -305,3 +305,17 @@ func (d *desk) audited(action string) int {
 	}
 	return n
 }
+
+func TestEveryVersionThatClientsSendIsAnswered(t *testing.T) {
+	d := newDesk(t)
+	d.pool("hp1", "")
+	if !slices.IsSorted(desktopVersions) {
+		t.Error("the versions are not in order, oldest first")
+	}
+	for _, version := range desktopVersions {
+		d.must(200, "GET", dvAt("hostPools/hp1", version), "")
+	}
+	d.refused(400, "NoRegisteredProviderFound", stableVersion, "GET", dvAt("hostPools/hp1", "2018-01-01"), "")
+	d.refused(400, "NoRegisteredProviderFound", "", "GET", dvAt("appAttachPackages", "2022-09-09"), "")
+	d.refused(400, "InvalidApiVersionParameter", "", "GET", dvAt("hostPools/hp1", "newest"), "")
+}

@@ -47,11 +47,13 @@ func (w *walk) call(status int, method, path, body string) reply {
 }
 
 // body is an example's, moved to the test's subscription, group and time.
-func (w *walk) body(name string) string {
-	b := example(w.t, "2024-04-03", name)
+func (w *walk) body(name string) string { return w.bodyOf("2024-04-03", name) }
+
+func (w *walk) bodyOf(version, name string) string {
+	b := example(w.t, version, name)
 	b = strings.NewReplacer(exampleSubscription, testSub, "resourceGroup1", "rg1").Replace(b)
 	tomorrow := w.now.Add(24 * time.Hour).Format("2006-01-02T15:04:05.0000000Z")
-	for _, past := range []string{"2020-10-01T14:01:54.957Z", "2020-10-01T15:01:54.957Z"} {
+	for _, past := range []string{"2020-10-01T14:01:54.957Z", "2020-10-01T15:01:54.957Z", "2020-10-01T14:01:54.9571247Z"} {
 		b = strings.ReplaceAll(b, past, tomorrow)
 	}
 	return b
@@ -100,7 +102,7 @@ func (w *walk) coverage() {
 
 func (w *walk) hostPools() {
 	w.call(201, "PUT", "hostPools/hostPool1", w.body("HostPool_Create"))
-	w.call(200, "PUT", "hostPools/hostPool1", w.body("HostPool_Create"))
+	w.call(200, "PUT", "hostPools/hostPool1", w.bodyOf(stableVersion, "HostPool_Create"))
 	w.call(200, "PATCH", "hostPools/hostPool1", w.body("HostPool_Update"))
 	w.call(200, "PATCH", "hostPools/hostPool1", "")
 	w.call(200, "GET", "hostPools/hostPool1", "")

@@ -171,3 +171,23 @@ func TestForceDropsASessionOfAHostThatCannotBeReached(t *testing.T) {
 		t.Errorf("sessions left: %v", got)
 	}
 }
+
+func TestTenThousandHostsAreListedInPages(t *testing.T) {
+	d := newDesk(t)
+	d.pool("hp1", "")
+	const many = 10000
+	d.tx(func(ctx context.Context, tx deskyard.Tx) error {
+		for i := range many {
+			name := fmt.Sprintf("sh-%05d", i)
+			h := deskyard.SessionHost{ID: poolID("hp1").Child("sessionHosts", name), ObjectID: newID(), Pool: "pool", RegisteredAt: d.now}
+			if _, err := tx.PutSessionHost(ctx, h); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	got := d.pages(dv("hostPools/hp1/sessionHosts?pageSize=1000"))
+	if len(got) != many || !slices.IsSorted(got) || got[many-1] != "hp1/sh-09999" {
+		t.Errorf("%d hosts listed, the last %s", len(got), got[len(got)-1])
+	}
+}
