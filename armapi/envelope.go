@@ -3,7 +3,9 @@ package armapi
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -46,7 +48,8 @@ func parseBody(data []byte) (sentBody, error) {
 	if err := decodeJSON(data, &members, ""); err != nil {
 		return b, err
 	}
-	for name, raw := range members {
+	for _, name := range slices.Sorted(maps.Keys(members)) { // of two spellings the lower case counts
+		raw := members[name]
 		if bytes.Equal(raw, []byte("null")) {
 			if strings.EqualFold(name, "tags") {
 				b.hasTags = true

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -36,7 +38,8 @@ func mergeObject(target, change map[string]any) map[string]any {
 	for k := range target {
 		spelling[strings.ToLower(k)] = k
 	}
-	for k, v := range change {
+	for _, k := range slices.Sorted(maps.Keys(change)) {
+		v := change[k]
 		if known, ok := spelling[strings.ToLower(k)]; ok {
 			k = known
 		}
@@ -63,8 +66,8 @@ func lowerKeys(properties json.RawMessage) (map[string]any, error) {
 	if err := decodeJSON(properties, &sent, "properties"); err != nil {
 		return nil, err
 	}
-	for k, v := range sent {
-		members[strings.ToLower(k)] = v
+	for _, k := range slices.Sorted(maps.Keys(sent)) {
+		members[strings.ToLower(k)] = sent[k]
 	}
 	return members, nil
 }

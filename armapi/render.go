@@ -29,15 +29,13 @@ type Body struct {
 }
 
 // MarshalJSON writes the members in the order that AVD does.
-func (b Body) MarshalJSON() ([]byte, error) {
+func (b Body) MarshalJSON() ([]byte, error) { return json.Marshal(b.wire()) }
+
+// wire is the body as encoding/json takes it without a Marshaler, whose output it
+// would scan a second time.
+func (b Body) wire() any {
 	if !b.Tracked {
-		return json.Marshal(struct {
-			Name       string `json:"name"`
-			ID         string `json:"id"`
-			Type       string `json:"type"`
-			SystemData any    `json:"systemData"`
-			Properties any    `json:"properties"`
-		}{b.Name, b.ID, b.Type, b.SystemData, b.Properties})
+		return &proxyBody{b.Name, b.ID, b.Type, b.SystemData, b.Properties}
 	}
 	identity := b.Identity
 	if identity == nil {
@@ -47,20 +45,30 @@ func (b Body) MarshalJSON() ([]byte, error) {
 	if b.Kind != "" {
 		kind = &b.Kind
 	}
-	return json.Marshal(struct {
-		Identity   *arm.Identity     `json:"identity"`
-		Name       string            `json:"name"`
-		ID         string            `json:"id"`
-		Type       string            `json:"type"`
-		Location   string            `json:"location"`
-		Tags       map[string]string `json:"tags"`
-		Kind       *string           `json:"kind"`
-		ManagedBy  string            `json:"managedBy,omitempty"`
-		SKU        json.RawMessage   `json:"sku,omitempty"`
-		Plan       json.RawMessage   `json:"plan,omitempty"`
-		SystemData any               `json:"systemData"`
-		Properties any               `json:"properties"`
-	}{identity, b.Name, b.ID, b.Type, b.Location, b.Tags, kind, b.ManagedBy, b.SKU, b.Plan, b.SystemData, b.Properties})
+	return &trackedBody{identity, b.Name, b.ID, b.Type, b.Location, b.Tags, kind, b.ManagedBy, b.SKU, b.Plan, b.SystemData, b.Properties}
+}
+
+type proxyBody struct {
+	Name       string `json:"name"`
+	ID         string `json:"id"`
+	Type       string `json:"type"`
+	SystemData any    `json:"systemData"`
+	Properties any    `json:"properties"`
+}
+
+type trackedBody struct {
+	Identity   *arm.Identity     `json:"identity"`
+	Name       string            `json:"name"`
+	ID         string            `json:"id"`
+	Type       string            `json:"type"`
+	Location   string            `json:"location"`
+	Tags       map[string]string `json:"tags"`
+	Kind       *string           `json:"kind"`
+	ManagedBy  string            `json:"managedBy,omitempty"`
+	SKU        json.RawMessage   `json:"sku,omitempty"`
+	Plan       json.RawMessage   `json:"plan,omitempty"`
+	SystemData any               `json:"systemData"`
+	Properties any               `json:"properties"`
 }
 
 // SystemData is arm.SystemData on the wire: times with at most seven fraction
@@ -183,6 +191,11 @@ func (row *ResourceType) render(ctx context.Context, v View, rows []deskyard.Res
 	}
 	if len(out) != len(rows) {
 		return nil, fmt.Errorf("render %s: %d bodies for %d rows", row.WireType(), len(out), len(rows))
+	}
+	for i := range out {
+		if b, ok := out[i].(Body); ok {
+			out[i] = b.wire()
+		}
 	}
 	return out, nil
 }

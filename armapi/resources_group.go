@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -319,15 +320,12 @@ func (row *ResourceType) export(r deskyard.Resource) (map[string]any, error) {
 			delete(properties, k)
 		}
 	}
-	name := ""
-	for i, n := range r.ID.Names() {
-		if i > 0 {
-			name += "/"
-		}
-		name += n
+	version := row.stableVersion()
+	if version == "" {
+		version = row.Versions[len(row.Versions)-1]
 	}
 	out := map[string]any{
-		"type": row.Namespace + "/" + row.Path, "apiVersion": row.Versions[len(row.Versions)-1], "name": name, "properties": properties,
+		"type": row.Namespace + "/" + row.Path, "apiVersion": version, "name": strings.Join(r.ID.Names(), "/"), "properties": properties,
 	}
 	if row.Tracked {
 		out["location"] = r.Envelope.Location
@@ -339,20 +337,9 @@ func (row *ResourceType) export(r deskyard.Resource) (map[string]any, error) {
 		}
 	}
 	if parent := r.ID.Parent(); len(parent.Segments) > 0 {
-		out["dependsOn"] = []string{"[resourceId('" + parent.Type() + "', " + quoteNames(parent) + ")]"}
+		out["dependsOn"] = []string{"[resourceId('" + parent.Type() + "', '" + strings.Join(parent.Names(), "', '") + "')]"}
 	}
 	return out, nil
-}
-
-func quoteNames(id arm.ResourceID) string {
-	out := ""
-	for i, n := range id.Names() {
-		if i > 0 {
-			out += ", "
-		}
-		out += "'" + n + "'"
-	}
-	return out
 }
 
 // rowOf is the row of an id's type; nil when the table has none.

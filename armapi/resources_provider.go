@@ -128,15 +128,20 @@ func (s *Server) providerTypes(namespace string) []providerType {
 		if row.Level != InGroup {
 			t.Locations = []string{}
 		}
-		for _, v := range versions { // the newest that is no preview
-			if !strings.Contains(v, "-preview") {
-				t.DefaultAPIVersion = v
-				break
-			}
-		}
+		t.DefaultAPIVersion = row.stableVersion()
 		types = append(types, t)
 	}
 	return types
+}
+
+// stableVersion is the newest api-version that is no preview; "" when all are.
+func (row *ResourceType) stableVersion() string {
+	for _, v := range slices.Backward(row.Versions) {
+		if !strings.Contains(v, "-preview") {
+			return v
+		}
+	}
+	return ""
 }
 
 // listResourcesOperations lists the RBAC actions of Microsoft.Resources.
