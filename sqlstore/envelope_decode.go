@@ -2,16 +2,12 @@ package sqlstore
 
 import (
 	"encoding/json"
-	"strings"
-	"time"
 
 	"github.com/deskyard/deskyard/arm"
 )
 
-// decodeEnvelope reads what json.Marshal wrote of an envelope. A list decodes
-// thousands of them, for which encoding/json takes as long as the database does
-// for the rows, so the form that nearly all have is read directly; what is not of
-// that form (an escaped character, an identity, a SKU) goes to encoding/json.
+// decodeEnvelope reads what json.Marshal wrote of an envelope. An identity, a SKU
+// or a plan, which few resources have, takes the way of encoding/json.
 func decodeEnvelope(text string) (arm.Envelope, error) {
 	c := plainJSON{text}
 	if e, ok := c.envelope(); ok && c.rest == "" {
@@ -21,11 +17,6 @@ func decodeEnvelope(text string) (arm.Envelope, error) {
 	err := json.Unmarshal([]byte(text), &e)
 	return e, err
 }
-
-// plainJSON reads JSON without white space or escapes. Each of its methods takes
-// one thing off the front of rest and says whether it was there. The strings it
-// gives share the memory of the text.
-type plainJSON struct{ rest string }
 
 func (c *plainJSON) envelope() (e arm.Envelope, ok bool) {
 	ok = c.object(func(name string) bool {
@@ -70,54 +61,4 @@ func (c *plainJSON) systemData(s *arm.SystemData) bool {
 		}
 		return false
 	})
-}
-
-// object takes an object; member takes the value of each of its members.
-func (c *plainJSON) object(member func(name string) bool) bool {
-	if !c.take("{") {
-		return false
-	}
-	if c.take("}") {
-		return true
-	}
-	for {
-		var name string
-		if !c.text(&name) || !c.take(":") || !member(name) {
-			return false
-		}
-		if c.take("}") {
-			return true
-		}
-		if !c.take(",") {
-			return false
-		}
-	}
-}
-
-func (c *plainJSON) text(s *string) bool {
-	if len(c.rest) == 0 || c.rest[0] != '"' {
-		return false
-	}
-	end := strings.IndexByte(c.rest[1:], '"') + 1
-	if end == 0 || strings.IndexByte(c.rest[:end], '\\') >= 0 {
-		return false
-	}
-	*s, c.rest = c.rest[1:end], c.rest[end+1:]
-	return true
-}
-
-func (c *plainJSON) time(t *time.Time) bool {
-	var s string
-	if !c.text(&s) {
-		return false
-	}
-	parsed, err := time.Parse(time.RFC3339, s)
-	*t = parsed
-	return err == nil
-}
-
-func (c *plainJSON) take(literal string) bool {
-	rest, found := strings.CutPrefix(c.rest, literal)
-	c.rest = rest
-	return found
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -127,11 +128,11 @@ func (t *transaction) hostRefusal(ctx context.Context, h deskyard.SessionHost) e
 	var other string
 	err := t.one(ctx, `select key from session_hosts where object_id = $1 and key <> $2`,
 		[]any{strings.ToLower(h.ObjectID), h.ID.Key()}, &other)
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		return arm.Errorf(arm.Conflicting, "SessionHostObjectIdInUse",
 			"The session host '%s' cannot have the object id %s: '%s' has it.", h.ID, h.ObjectID, other)
-	case sql.ErrNoRows:
+	case errors.Is(err, sql.ErrNoRows):
 		return stale(h.ID)
 	}
 	return fmt.Errorf("write session host %s: %w", h.ID, err)
@@ -160,14 +161,14 @@ func (q queries) hosts(ctx context.Context, text string, args ...any) ([]deskyar
 	}
 	defer rows.Close()
 	var all []deskyard.SessionHost
-	var doc sql.RawBytes
+	var doc string
+	var version int64
 	for rows.Next() {
-		var h deskyard.SessionHost
-		var version int64
 		if err := rows.Scan(&doc, &version); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(doc, &h); err != nil {
+		h, err := decodeHost(doc)
+		if err != nil {
 			return nil, fmt.Errorf("decode session host: %w", err)
 		}
 		h.Version = version

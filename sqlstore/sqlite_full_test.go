@@ -68,7 +68,6 @@ func TestADiskThatFillsUpLosesNoAcknowledgedWrite(t *testing.T) {
 				refused++
 			}
 		}
-		t.Logf("%d of %d writes refused: %v", refused, len(errs), errs[len(errs)-1])
 		if refused == 0 {
 			t.Fatal("the disk did not fill up")
 		}

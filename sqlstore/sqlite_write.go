@@ -182,7 +182,8 @@ func (w *writer) member(ctx context.Context, t *turn) (wrote bool, err error) {
 	if _, err := w.stmt.exec(ctx, `savepoint turn`); err != nil {
 		return false, fmt.Errorf("set savepoint: %w", err)
 	}
-	if w.offer(t) == nil {
+	refusal := w.offer(t)
+	if refusal == nil {
 		if _, err := w.stmt.exec(ctx, `release turn`); err != nil {
 			return true, fmt.Errorf("release savepoint: %w", err)
 		}
@@ -190,7 +191,7 @@ func (w *writer) member(ctx context.Context, t *turn) (wrote bool, err error) {
 	}
 	for _, undo := range []string{`rollback to turn`, `release turn`} {
 		if _, err := w.stmt.exec(ctx, undo); err != nil {
-			return false, fmt.Errorf("roll back to savepoint: %w", err)
+			return false, fmt.Errorf("roll back to savepoint after %v: %w", refusal, err)
 		}
 	}
 	return false, nil
