@@ -176,7 +176,32 @@ func (s *Server) beforeSchedule(ctx context.Context, w *Write) error {
 // scalingPlanProperties is a plan's properties on the wire.
 type scalingPlanProperties struct {
 	*deskyard.ScalingPlan
-	Schedules []deskyard.NamedSchedule `json:"schedules"`
+	Schedules []any `json:"schedules"`
+}
+
+// datedSchedule is a schedule as API versions up to 2021-07-12 have it: start times
+// are timestamps, of which only the time of day counts.
+type datedSchedule struct {
+	deskyard.NamedSchedule
+	RampUp   *string `json:"rampUpStartTime"`
+	Peak     *string `json:"peakStartTime"`
+	RampDown *string `json:"rampDownStartTime"`
+	OffPeak  *string `json:"offPeakStartTime"`
+}
+
+// scheduleAt is a schedule in the body of its plan at an API version.
+func scheduleAt(version string, n deskyard.NamedSchedule) any {
+	if version > "2021-07-12" {
+		return n
+	}
+	dated := func(t *deskyard.ClockTime) *string {
+		if t == nil {
+			return nil
+		}
+		s := fmt.Sprintf("2000-01-01T%02d:%02d:00Z", t.Hour, t.Minute)
+		return &s
+	}
+	return datedSchedule{n, dated(n.RampUpStartTime), dated(n.PeakStartTime), dated(n.RampDownStartTime), dated(n.OffPeakStartTime)}
 }
 
 func (s *Server) renderScalingPlans(ctx context.Context, v View, rows []deskyard.Resource) ([]any, error) {
@@ -191,13 +216,13 @@ func (s *Server) renderScalingPlans(ctx context.Context, v View, rows []deskyard
 		if err != nil {
 			return nil, err
 		}
-		schedules := []deskyard.NamedSchedule{}
+		schedules := []any{}
 		for _, c := range children[r.ID.Key()] {
 			schedule, err := readModel[deskyard.PooledSchedule](c)
 			if err != nil {
 				return nil, err
 			}
-			schedules = append(schedules, deskyard.NamedSchedule{Name: c.ID.Name(), PooledSchedule: *schedule})
+			schedules = append(schedules, scheduleAt(v.Version, deskyard.NamedSchedule{Name: c.ID.Name(), PooledSchedule: *schedule}))
 		}
 		out[i] = row.RenderBody(r, scalingPlanProperties{plan, schedules})
 	}

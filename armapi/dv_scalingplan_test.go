@@ -75,6 +75,21 @@ func TestThePlansSchedulesAreItsPooledSchedules(t *testing.T) {
 	d.refused(400, "InvalidScheduleType", "Pooled", "PUT", dv("scalingPlans/plan1/personalSchedules/week"), scheduleBody(`["Monday"]`, ""))
 }
 
+func TestOldVersionsHaveTimestampsForStartTimes(t *testing.T) {
+	d := newDesk(t)
+	plan := dvAt("scalingPlans/plan1", "2021-07-12")
+	body := planBody(`,"schedules":[{"name":"week","daysOfWeek":["Monday"],"rampUpStartTime":"2021-07-12T06:30:00Z","peakStartTime":"2021-07-12T08:00:00Z",
+		"rampDownStartTime":"2021-07-12T18:00:00Z","offPeakStartTime":"2021-07-12T20:00:00Z"}]`)
+	p := d.must(201, "PUT", plan, body)
+	if s := p["schedules"].([]any)[0].(map[string]any); s["rampUpStartTime"] != "2000-01-01T06:30:00Z" {
+		t.Errorf("at 2021-07-12: %v", s)
+	}
+	p = d.must(200, "GET", dv("scalingPlans/plan1"), "")
+	if s := p["schedules"].([]any)[0].(map[string]any); fmt.Sprint(s["rampUpStartTime"]) != "map[hour:6 minute:30]" {
+		t.Errorf("at %s: %v", stableVersion, s)
+	}
+}
+
 func TestBadSchedulesAreRefusedByName(t *testing.T) {
 	d := newDesk(t)
 	d.must(201, "PUT", dv("scalingPlans/shared"), planBody(""))
