@@ -33,7 +33,7 @@ demo: deps build packages ## the whole story with a real virtual machine
 .PHONY: test-quick
 test-quick: vet ## no root, under two minutes
 	$(GO) test ./...
-	GOOS=windows GOARCH=amd64 $(GO) vet ./bootloader ./agent ./cmd/deskyard-agent ./cmd/deskyard-bootloader ./cmd/deskyard-sxs ./cmd/deskyard-monitor
+	GOOS=windows GOARCH=amd64 $(GO) vet ./bootloader ./agent ./sxs ./monitor ./socket ./cmd/deskyard-agent ./cmd/deskyard-bootloader ./cmd/deskyard-sxs ./cmd/deskyard-monitor
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/deskyard-agent
 
 .PHONY: vet

@@ -1,0 +1,81 @@
+package sxs
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// globals reads the settings of an ini file's [Globals] section.
+func globals(ini []byte) map[string]string {
+	settings := map[string]string{}
+	walkGlobals(ini, func(_ int, key, value string) {
+		if key != "" {
+			settings[key] = value
+		}
+	})
+	return settings
+}
+
+// setGlobals gives settings of [Globals] new values where they differ, and leaves
+// every other byte as it is. A missing setting, or section, is added.
+func setGlobals(ini []byte, wanted map[string]string) []byte {
+	lines := bytes.SplitAfter(ini, []byte("\n"))
+	missing := map[string]string{}
+	for k, v := range wanted {
+		missing[k] = v
+	}
+	section := -1
+	walkGlobals(ini, func(n int, key, value string) {
+		if key == "" {
+			section = n
+			return
+		}
+		want, ok := wanted[key]
+		if !ok {
+			return
+		}
+		delete(missing, key)
+		if value != want {
+			lines[n] = []byte(key + "=" + want + "\n")
+		}
+	})
+	if len(missing) == 0 {
+		return bytes.Join(lines, nil)
+	}
+	var added []string
+	for k, v := range missing {
+		added = append(added, k+"="+v+"\n")
+	}
+	slices.Sort(added)
+	text := []byte(strings.Join(added, ""))
+	if section < 0 {
+		return append([]byte("[Globals]\n"+string(text)), bytes.Join(lines, nil)...)
+	}
+	if !bytes.HasSuffix(lines[section], []byte("\n")) {
+		lines[section] = append(bytes.Clone(lines[section]), '\n')
+	}
+	lines = slices.Insert(lines, section+1, text)
+	return bytes.Join(lines, nil)
+}
+
+// walkGlobals calls f with the line number of the [Globals] header (key "") and of
+// each setting in it; keys come in lower case.
+func walkGlobals(ini []byte, f func(line int, key, value string)) {
+	inside := false
+	for n, line := range bytes.SplitAfter(ini, []byte("\n")) {
+		s := strings.TrimSpace(string(line))
+		switch {
+		case strings.HasPrefix(s, "["):
+			inside = strings.EqualFold(s, "[Globals]")
+			if inside {
+				f(n, "", "")
+			}
+		case !inside || s == "" || s[0] == ';' || s[0] == '#':
+		default:
+			if key, value, ok := strings.Cut(s, "="); ok {
+				f(n, strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value))
+			}
+		}
+	}
+}

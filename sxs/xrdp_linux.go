@@ -1,0 +1,179 @@
+package sxs
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// rdpAddress is where the machine's RDP server must listen, and nowhere else: the
+// stack dials it from the machine itself.
+const rdpAddress = "127.0.0.1:3389"
+
+// xrdp is the RDP server of a Linux machine.
+type xrdp struct {
+	folder string // /etc/xrdp
+	log    *slog.Logger
+}
+
+func newListener(log *slog.Logger) listener { return &xrdp{folder: "/etc/xrdp", log: log} }
+
+// wanted are the settings of xrdp.ini's [Globals] that the stack answers for.
+func (x *xrdp) wanted() map[string]string {
+	return map[string]string{
+		"port":           "tcp://127.0.0.1:3389",
+		"security_layer": "negotiate",
+		"certificate":    x.certFile(),
+		"key_file":       x.keyFile(),
+	}
+}
+
+func (x *xrdp) iniFile() string  { return filepath.Join(x.folder, "xrdp.ini") }
+func (x *xrdp) certFile() string { return filepath.Join(x.folder, "deskyard-cert.pem") }
+func (x *xrdp) keyFile() string  { return filepath.Join(x.folder, "deskyard-key.pem") }
+
+// prepare puts xrdp on loopback with a key of this machine's own (images ship one
+// key for all machines, and Debian's xrdp cannot read it), and restarts it if that
+// changed anything.
+func (x *xrdp) prepare(ctx context.Context) error {
+	ini, err := os.ReadFile(x.iniFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // not installed; the listener's state says so
+	}
+	if err != nil {
+		return fmt.Errorf("read xrdp's configuration: %w", err)
+	}
+	madeKey, err := x.ensureKey()
+	if err != nil {
+		return err
+	}
+	changed := setGlobals(ini, x.wanted())
+	if bytes.Equal(changed, ini) && !madeKey {
+		return nil
+	}
+	if err := x.replaceConfig(ini, changed); err != nil {
+		return err
+	}
+	x.log.Info("xrdp configured for loopback with its own key; restarting it", "file", x.iniFile())
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "systemctl", "try-restart", "xrdp.service").CombinedOutput(); err != nil {
+		return fmt.Errorf("restart xrdp: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// replaceConfig keeps the first original beside it.
+func (x *xrdp) replaceConfig(old, changed []byte) error {
+	original := x.iniFile() + ".before-deskyard"
+	f, err := os.OpenFile(original, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		_, err = f.Write(old)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("keep xrdp's original configuration: %w", err)
+	}
+	return replace(x.iniFile(), changed, 0o644, -1)
+}
+
+// ensureKey makes the RDP server's key and certificate once.
+func (x *xrdp) ensureKey() (made bool, err error) {
+	if _, err := os.Stat(x.keyFile()); err == nil {
+		return false, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return false, fmt.Errorf("make xrdp's key: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0), // self-signed and pinned: its life bounds nothing
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
+	if err != nil {
+		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return false, fmt.Errorf("encode xrdp's key: %w", err)
+	}
+	group := xrdpGroup()
+	if err := replace(x.certFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644, -1); err != nil {
+		return false, err
+	}
+	return true, replace(x.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o640, group)
+}
+
+// xrdpGroup is the group that Debian's xrdp runs as; -1 where it runs as root.
+func xrdpGroup() int {
+	g, err := user.LookupGroup("xrdp")
+	if err != nil {
+		return -1
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1
+	}
+	return id
+}
+
+// replace writes a file whole or not at all; group -1 leaves its group.
+func replace(path string, content []byte, mode os.FileMode, group int) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) // does nothing once renamed
+	_, err = f.Write(content)
+	if group >= 0 {
+		err = errors.Join(err, f.Chown(-1, group))
+	}
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func (x *xrdp) state(ctx context.Context) Listener {
+	ini, err := os.ReadFile(x.iniFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Listener{Detail: "No RDP server is installed. Install one: apt-get install xrdp xorgxrdp"}
+	}
+	l := Listener{Encryption: globals(ini)["security_layer"]}
+	if err := probe(ctx, rdpAddress); err != nil {
+		l.Detail = "The RDP server does not answer on " + rdpAddress + " (" + err.Error() + "). Look at: systemctl status xrdp"
+		return l
+	}
+	l.Ready = true
+	return l
+}
