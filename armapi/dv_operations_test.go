@@ -52,7 +52,7 @@ func (w *walk) body(name string) string { return w.bodyOf("2024-04-03", name) }
 func (w *walk) bodyOf(version, name string) string {
 	b := example(w.t, version, name)
 	b = strings.NewReplacer(exampleSubscription, testSub, "resourceGroup1", "rg1").Replace(b)
-	tomorrow := w.now.Add(24 * time.Hour).Format("2006-01-02T15:04:05.0000000Z")
+	tomorrow := w.now().Add(24 * time.Hour).Format("2006-01-02T15:04:05.0000000Z")
 	for _, past := range []string{"2020-10-01T14:01:54.957Z", "2020-10-01T15:01:54.957Z", "2020-10-01T14:01:54.9571247Z"} {
 		b = strings.ReplaceAll(b, past, tomorrow)
 	}

@@ -12,7 +12,7 @@ import (
 // extra goes into the request's registrationInfo.
 func (d *desk) newKey(pool, extra string) map[string]any {
 	d.t.Helper()
-	p := d.must(200, "PATCH", dv("hostPools/"+pool), registrationBody(d.now.Add(24*time.Hour).Format(time.RFC3339), extra))
+	p := d.must(200, "PATCH", dv("hostPools/"+pool), registrationBody(d.now().Add(24*time.Hour).Format(time.RFC3339), extra))
 	return p["registrationInfo"].(map[string]any)
 }
 
@@ -23,7 +23,7 @@ func registrationBody(expires, extra string) string {
 // verified checks a token as the agent door does: the key's id and the pool's.
 func (d *desk) verified(text any) (keyID, poolObjectID string) {
 	d.t.Helper()
-	keyID, poolObjectID, err := d.minter.Verify(text.(string), d.now)
+	keyID, poolObjectID, err := d.minter.Verify(text.(string), d.now())
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestAKeyIsInTheAnswerToItsUpdateAndInNoGet(t *testing.T) {
 func TestExpirationTimesAreReadAndAnsweredAsClientsExpect(t *testing.T) {
 	d := newDesk(t)
 	d.pool("hp1", "")
-	day := d.now.Add(48 * time.Hour)
+	day := d.now().Add(48 * time.Hour)
 	for sent, want := range map[string]string{
 		day.Format("2006-01-02T15:04:05Z"):                                     day.Format("2006-01-02T15:04:05Z"),
 		day.Format("2006-01-02T15:04:05") + ".1234567Z":                        day.Format("2006-01-02T15:04:05") + ".1234567Z", // PowerShell
@@ -85,16 +85,16 @@ func TestKeysOfForbiddenLifeAreRefused(t *testing.T) {
 	d := newDesk(t)
 	d.pool("hp1", "")
 	for _, life := range []time.Duration{-time.Hour, 0, 30 * time.Minute, 31 * 24 * time.Hour} {
-		d.refused(400, "InvalidExpirationTime", "1 hour", "PATCH", dv("hostPools/hp1"), registrationBody(d.now.Add(life).Format(time.RFC3339), ""))
+		d.refused(400, "InvalidExpirationTime", "1 hour", "PATCH", dv("hostPools/hp1"), registrationBody(d.now().Add(life).Format(time.RFC3339), ""))
 	}
 	for _, life := range []time.Duration{time.Hour, 27 * 24 * time.Hour, 30 * 24 * time.Hour} {
-		d.must(200, "PATCH", dv("hostPools/hp1"), registrationBody(d.now.Add(life).Format(time.RFC3339), ""))
+		d.must(200, "PATCH", dv("hostPools/hp1"), registrationBody(d.now().Add(life).Format(time.RFC3339), ""))
 	}
 	d.refused(400, "InvalidRequestContent", "ISO 8601", "PATCH", dv("hostPools/hp1"), registrationBody("soon", ""))
 	d.refused(400, "InvalidParameter", "expirationTime", "PATCH", dv("hostPools/hp1"), `{"properties":{"registrationInfo":{"registrationTokenOperation":"Update"}}}`)
 	d.refused(400, "InvalidParameter", "Rotate", "PATCH", dv("hostPools/hp1"), `{"properties":{"registrationInfo":{"registrationTokenOperation":"Rotate"}}}`)
 	d.refused(400, "InvalidRequestContent", "", "PATCH", dv("hostPools/hp1"), `{"properties":{"registrationInfo":"please"}}`)
-	d.refused(400, "InvalidParameter", "sourceCidr", "PATCH", dv("hostPools/hp1"), registrationBody(d.now.Add(2*time.Hour).Format(time.RFC3339), `,"deskyard":{"sourceCidr":"home"}`))
+	d.refused(400, "InvalidParameter", "sourceCidr", "PATCH", dv("hostPools/hp1"), registrationBody(d.now().Add(2*time.Hour).Format(time.RFC3339), `,"deskyard":{"sourceCidr":"home"}`))
 }
 
 // records lists a pool's keys by Deskyard's own action.
@@ -111,9 +111,9 @@ func TestANewKeyEndsTheOldOneUnlessAskedToKeepIt(t *testing.T) {
 	d := newDesk(t)
 	d.pool("hp1", "")
 	d.newKey("hp1", "")
-	d.now = d.now.Add(time.Minute)
+	d.pass(time.Minute)
 	d.newKey("hp1", "")
-	d.now = d.now.Add(time.Minute)
+	d.pass(time.Minute)
 	d.newKey("hp1", `,"deskyardKeepPreviousKeys":true`)
 	var states []string
 	for _, r := range d.records("hp1") {
@@ -133,7 +133,7 @@ func TestANewKeyEndsTheOldOneUnlessAskedToKeepIt(t *testing.T) {
 		t.Errorf("after Delete: %v", got)
 	}
 	d.newKey("hp1", "")
-	d.now = d.now.Add(25 * time.Hour)
+	d.pass(25 * time.Hour)
 	if got := d.must(200, "POST", dv("hostPools/hp1/retrieveRegistrationToken"), ""); got["token"] != nil {
 		t.Errorf("an expired key is handed out: %v", got)
 	}
@@ -148,13 +148,13 @@ func TestKeysCanBeNarrowedByTagOrRequest(t *testing.T) {
 	if limits["maxUses"] != 3.0 || limits["sourceCidr"] != "10.0.0.0/8" || limits["namePattern"] != "hp1-*" {
 		t.Errorf("limits from tags: %v", limits)
 	}
-	d.now = d.now.Add(time.Minute)
+	d.pass(time.Minute)
 	d.newKey("hp1", `,"deskyard":{"maxUses":1}`)
 	if limits := d.records("hp1")[0]["limits"].(map[string]any); limits["maxUses"] != 1.0 || limits["sourceCidr"] != nil {
 		t.Errorf("limits of the request do not win: %v", limits)
 	}
 	d.must(200, "PATCH", dv("hostPools/hp1"), `{"tags":{"deskyard-key-max-uses":"several"}}`)
-	d.refused(400, "InvalidParameter", "whole number", "PATCH", dv("hostPools/hp1"), registrationBody(d.now.Add(2*time.Hour).Format(time.RFC3339), ""))
+	d.refused(400, "InvalidParameter", "whole number", "PATCH", dv("hostPools/hp1"), registrationBody(d.now().Add(2*time.Hour).Format(time.RFC3339), ""))
 }
 
 func TestReadersAndOperatorsCannotReadTheKey(t *testing.T) {
@@ -209,7 +209,7 @@ func TestASingleHostTokenIsForThatHostOnly(t *testing.T) {
 	at := func(version string) string {
 		return dvAt("hostPools/hp1/sessionHosts/sh-7/listSingleSessionHostRegistrationTokens", version)
 	}
-	body := fmt.Sprintf(`{"expirationTimeInUtc":%q}`, d.now.Add(3*time.Hour).Format(time.RFC3339))
+	body := fmt.Sprintf(`{"expirationTimeInUtc":%q}`, d.now().Add(3*time.Hour).Format(time.RFC3339))
 	list := d.must(200, "POST", at("2026-01-01-preview"), body)["value"].([]any)
 	id, _ := d.verified(list[0].(map[string]any)["token"])
 	key, err := d.store.RegistrationKey(t.Context(), id)

@@ -179,7 +179,7 @@ func TestTenThousandHostsAreListedInPages(t *testing.T) {
 	d.tx(func(ctx context.Context, tx deskyard.Tx) error {
 		for i := range many {
 			name := fmt.Sprintf("sh-%05d", i)
-			h := deskyard.SessionHost{ID: poolID("hp1").Child("sessionHosts", name), ObjectID: newID(), Pool: "pool", RegisteredAt: d.now}
+			h := deskyard.SessionHost{ID: poolID("hp1").Child("sessionHosts", name), ObjectID: newID(), Pool: "pool", RegisteredAt: d.now()}
 			if _, err := tx.PutSessionHost(ctx, h); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ type desk struct {
 	store  deskyard.Store
 	fleet  *hosts
 	minter *token.Minter
-	now    time.Time
+	unix   atomic.Int64 // the service's clock, in seconds: it stands still until pass
 }
 
 func newDesk(t *testing.T) *desk {
@@ -104,11 +105,12 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	d := &desk{
-		t: t, store: db, now: time.Now().UTC().Truncate(time.Second),
+		t: t, store: db,
 		fleet: &hosts{leases: map[string]deskyard.Lease{}, reports: map[string]deskyard.HostReport{}},
 		minter: &token.Minter{Key: key, BrokerURIs: []string{"https://desk.example/"}, CAPin: "pin", TenantID: testTenant,
 			Geography: "Local"},
 	}
+	d.unix.Store(time.Now().Unix())
 	staff := people{
 		"owner":    {ObjectID: personID(1), Name: "owner@example.com", Kind: "User", TenantID: testTenant},
 		"reader":   {ObjectID: personID(2), Name: "reader@example.com", Kind: "User"},
@@ -117,7 +119,7 @@ func newDesk(t *testing.T) *desk {
 	s, err := New(Options{
 		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter,
 		Tenant: Tenant{ID: testTenant, Name: "Example"}, Subscriptions: []Subscription{{ID: testSub, Name: "Desks"}},
-		Now: func() time.Time { return d.now },
+		Now: d.now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -131,6 +133,12 @@ func newDesk(t *testing.T) *desk {
 	d.must(http.StatusCreated, "PUT", rgScope+"?api-version=2021-04-01", `{"location":"centralus"}`)
 	return d
 }
+
+// now is the service's time.
+func (d *desk) now() time.Time { return time.Unix(d.unix.Load(), 0).UTC() }
+
+// pass lets time go by.
+func (d *desk) pass(t time.Duration) { d.unix.Add(int64(t / time.Second)) }
 
 // grant gives a person a role on the subscription.
 func (d *desk) grant(person int, role string) {
@@ -254,9 +262,9 @@ func (d *desk) host(pool, name string, live bool, sessions ...deskyard.UserSessi
 	h := deskyard.SessionHost{
 		ID: poolID(pool).Child("sessionHosts", name), ObjectID: newID(), Pool: p["objectId"].(string), AllowNewSession: true,
 		Machine:      deskyard.Machine{Hostname: name, FQDN: name + ".corp.example", MachineID: "m-" + name, SMBIOSID: newID(), OS: "linux", OSVersion: "Debian 12"},
-		RegisteredAt: d.now, LastSeen: d.now, EverOnline: true, StatusAt: d.now,
-		Report: deskyard.HostReport{At: d.now, AgentVersion: "1.0.0", SxSVersion: "1.0", OSVersion: "Debian 12", SessionsKnown: true, Sessions: sessions,
-			Checks: []deskyard.HealthCheck{{Name: deskyard.CheckSxSListener, Result: deskyard.CheckSucceeded, At: d.now}}},
+		RegisteredAt: d.now(), LastSeen: d.now(), EverOnline: true, StatusAt: d.now(),
+		Report: deskyard.HostReport{At: d.now(), AgentVersion: "1.0.0", SxSVersion: "1.0", OSVersion: "Debian 12", SessionsKnown: true, Sessions: sessions,
+			Checks: []deskyard.HealthCheck{{Name: deskyard.CheckSxSListener, Result: deskyard.CheckSucceeded, At: d.now()}}},
 	}
 	d.tx(func(ctx context.Context, tx deskyard.Tx) error {
 		var err error
@@ -265,7 +273,7 @@ func (d *desk) host(pool, name string, live bool, sessions ...deskyard.UserSessi
 	})
 	if live {
 		d.fleet.mu.Lock()
-		d.fleet.leases[h.ObjectID] = deskyard.Lease{Connected: true, Heartbeat: d.now}
+		d.fleet.leases[h.ObjectID] = deskyard.Lease{Connected: true, Heartbeat: d.now()}
 		d.fleet.reports[h.ObjectID] = h.Report
 		d.fleet.mu.Unlock()
 	}
