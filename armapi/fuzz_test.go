@@ -10,6 +10,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/rbac"
 )
 
 // FuzzServeNeverFaults sends any method, path, query and body to the whole API: the
@@ -24,6 +25,9 @@ func FuzzServeNeverFaults(f *testing.F) {
 		{"GET", homeSub + "/providers/Microsoft.Insights/eventtypes/management/values", "api-version=2015-04-01&$filter=eventTimestamp ge '2026-01-01'&$skipToken=MV9h", ""},
 		{"GET", "/metadata/endpoints", "api-version=2015-01-01", ""},
 		{"POST", homeGroup + "/exportTemplate", "api-version=2021-04-01", `{"resources":["*"]}`},
+		{"PUT", homeGroup + "/providers/Microsoft.Authorization/roleAssignments/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "api-version=2022-04-01",
+			`{"properties":{"roleDefinitionId":"/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7","principalId":"x"}}`},
+		{"GET", homeGroup + "/providers/Microsoft.Authorization/roleAssignments", "api-version=2022-04-01&$filter=atScope()", ""},
 		{"GET", "/providers/Microsoft.DesktopVirtualization/operations", "api-version=2024-04-03", ""},
 		{"PUT", homeGroup + "/providers/Microsoft.DesktopVirtualization/hostPools/hp1", "api-version=2024-04-03",
 			`{"location":"eastus","properties":{"hostPoolType":"Pooled","loadBalancerType":"BreadthFirst","preferredAppGroupType":"Desktop","registrationInfo":{"expirationTime":"2026-03-05T00:00:00.0000000Z","registrationTokenOperation":"Update"}}}`},
@@ -32,7 +36,7 @@ func FuzzServeNeverFaults(f *testing.F) {
 	}
 	s := newService(f, func(o *Options) {
 		o.Now = time.Now // or the bucket would run dry
-		o.Tokens = keyNames{}
+		o.Tokens, o.Roles, o.Principals = keyNames{}, &rbac.Authorizer{Store: o.Store}, people{}
 	})
 	s.group("rg1")
 	s.maker("hp1")
