@@ -9,8 +9,8 @@ import (
 // decodeEnvelope reads what json.Marshal wrote of an envelope. An identity, a SKU
 // or a plan, which few resources have, takes the way of encoding/json.
 func decodeEnvelope(text string) (arm.Envelope, error) {
-	c := plainJSON{text}
-	if e, ok := c.envelope(); ok && c.rest == "" {
+	c := plainJSON{all: text}
+	if e, ok := c.envelope(); ok && c.finished() {
 		return e, nil
 	}
 	var e arm.Envelope

@@ -36,10 +36,10 @@ func TestAnEnvelopeDecodesAsEncodingJSONDecodesIt(t *testing.T) {
 }
 
 func TestAPlainEnvelopeNeedsNoFallback(t *testing.T) {
-	c := plainJSON{`{"location":"l","tags":{"a":"b"},"systemData":{"createdBy":"a@b","createdByType":"User","createdAt":"2026-11-22T10:11:12.3456789Z",` +
+	c := plainJSON{all: `{"location":"l","tags":{"a":"b"},"systemData":{"createdBy":"a@b","createdByType":"User","createdAt":"2026-11-22T10:11:12.3456789Z",` +
 		`"lastModifiedBy":"","lastModifiedByType":"","lastModifiedAt":"0001-01-01T00:00:00Z"}}`}
-	if _, ok := c.envelope(); !ok || c.rest != "" {
-		t.Fatalf("stopped before %q", c.rest)
+	if _, ok := c.envelope(); !ok || !c.finished() {
+		t.Fatalf("stopped before %q", c.all[c.next:])
 	}
 }
 

@@ -16,9 +16,15 @@ import (
 // decoder made of these methods takes a fraction, and leaves to encoding/json
 // whatever it does not know.
 //
-// Each method takes one thing off the front of rest and says whether it was
-// there. The strings they give share the memory of the text.
-type plainJSON struct{ rest string }
+// Each method takes the one thing that stands next and says whether it was there.
+// The strings they give share the memory of the text.
+type plainJSON struct {
+	all  string
+	next int // an offset and not a shorter string: a string would cost a write barrier at each step
+}
+
+// finished reports whether everything was taken.
+func (c *plainJSON) finished() bool { return c.next == len(c.all) }
 
 // object takes an object; member takes the value of each of its members.
 func (c *plainJSON) object(member func(name string) bool) bool {
@@ -56,11 +62,11 @@ func array[T any](c *plainJSON, list *[]T, element func(*T) bool) bool {
 		return true
 	}
 	for {
-		var v T
-		if !element(&v) {
+		var zero T
+		*list = append(doubled(*list), zero)
+		if !element(&(*list)[len(*list)-1]) {
 			return false
 		}
-		*list = append(*list, v)
 		if c.take("]") {
 			return true
 		}
@@ -71,33 +77,40 @@ func array[T any](c *plainJSON, list *[]T, element func(*T) bool) bool {
 }
 
 func (c *plainJSON) text(s *string) bool {
-	if len(c.rest) == 0 || c.rest[0] != '"' {
+	rest := c.all[c.next:]
+	if len(rest) == 0 || rest[0] != '"' {
 		return false
 	}
-	end := strings.IndexByte(c.rest[1:], '"') + 1
+	end := strings.IndexByte(rest[1:], '"') + 1
 	if end == 0 {
 		return false
 	}
-	if strings.IndexByte(c.rest[:end], '\\') >= 0 {
-		return c.escaped(s)
+	if strings.IndexByte(rest[:end], '\\') >= 0 {
+		unescaped, ok := c.escaped()
+		*s = unescaped
+		return ok
 	}
-	*s, c.rest = c.rest[1:end], c.rest[end+1:]
+	*s = rest[1:end]
+	c.next += end + 1
 	return true
 }
 
-// escaped takes a string that has escapes in it.
-func (c *plainJSON) escaped(s *string) bool {
-	for i := 1; i < len(c.rest); i++ {
-		switch c.rest[i] {
+// escaped takes a string that has escapes in it. It gives the string instead of
+// setting it: what json.Unmarshal sets must be allocated.
+func (c *plainJSON) escaped() (string, bool) {
+	rest := c.all[c.next:]
+	for i := 1; i < len(rest); i++ {
+		switch rest[i] {
 		case '\\':
 			i++
 		case '"':
-			err := json.Unmarshal([]byte(c.rest[:i+1]), s)
-			c.rest = c.rest[i+1:]
-			return err == nil
+			var s string
+			err := json.Unmarshal([]byte(rest[:i+1]), &s)
+			c.next += i + 1
+			return s, err == nil
 		}
 	}
-	return false
+	return "", false
 }
 
 func (c *plainJSON) boolean(b *bool) bool {
@@ -106,12 +119,12 @@ func (c *plainJSON) boolean(b *bool) bool {
 }
 
 func (c *plainJSON) integer(n *int) bool {
-	end := 0
-	for end < len(c.rest) && (c.rest[end] == '-' || c.rest[end] >= '0' && c.rest[end] <= '9') {
+	rest, end := c.all[c.next:], 0
+	for end < len(rest) && (rest[end] == '-' || rest[end] >= '0' && rest[end] <= '9') {
 		end++
 	}
-	parsed, err := strconv.Atoi(c.rest[:end])
-	*n, c.rest = parsed, c.rest[end:]
+	parsed, err := strconv.Atoi(rest[:end])
+	*n, c.next = parsed, c.next+end
 	return err == nil
 }
 
@@ -151,7 +164,9 @@ func (c *plainJSON) resourceID(id *arm.ResourceID) bool {
 }
 
 func (c *plainJSON) take(literal string) bool {
-	rest, found := strings.CutPrefix(c.rest, literal)
-	c.rest = rest
-	return found
+	if !strings.HasPrefix(c.all[c.next:], literal) {
+		return false
+	}
+	c.next += len(literal)
+	return true
 }

@@ -10,9 +10,9 @@ import (
 // the host gets a member that is not listed here; until then such hosts are read
 // by encoding/json, in five times the time.
 func decodeHost(text string) (deskyard.SessionHost, error) {
-	c := plainJSON{text}
+	c := plainJSON{all: text}
 	var h deskyard.SessionHost
-	if c.host(&h) && c.rest == "" {
+	if c.host(&h) && c.finished() {
 		return h, nil
 	}
 	h = deskyard.SessionHost{}

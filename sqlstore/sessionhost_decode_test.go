@@ -83,9 +83,9 @@ func TestEveryMemberOfASessionHostIsReadDirectly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := plainJSON{string(text)}
-		if !c.host(&deskyard.SessionHost{}) || c.rest != "" {
-			t.Fatalf("add to decodeHost what is before %q", c.rest)
+		c := plainJSON{all: string(text)}
+		if !c.host(&deskyard.SessionHost{}) || !c.finished() {
+			t.Fatalf("add to decodeHost what is before %q", c.all[c.next:])
 		}
 	})
 }
