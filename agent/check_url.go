@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/deskyard/deskyard"
+)
+
+// metadataURL is the instance metadata service of Azure and Azure Local.
+const metadataURL = "http://169.254.169.254/metadata/instance?api-version=2021-02-01"
+
+// checkURLs asks every address of the service for its health, with the pin.
+func checkURLs(ctx context.Context, s Surroundings) Finding {
+	if len(s.BrokerURIs) == 0 {
+		return Finding{Failed: true, Message: "The addresses of the service are not known: the machine is not registered."}
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(s.CAPin), DisableKeepAlives: true}}
+	for _, base := range s.BrokerURIs {
+		url := strings.TrimSuffix(base, "/") + "/healthz"
+		if err := get(ctx, client, url, nil, nil); err != nil {
+			return Finding{Failed: true, Message: fmt.Sprintf("%s is not reachable: %v. Open the way to it in firewalls and proxies.", url, err)}
+		}
+	}
+	return Finding{Message: "Reachable: " + strings.Join(s.BrokerURIs, ", ")}
+}
+
+// checkMetadata asks the instance metadata service where there should be one.
+func checkMetadata(url string) func(context.Context, Surroundings) Finding {
+	return func(ctx context.Context, s Surroundings) Finding {
+		if !s.Metadata {
+			return Finding{Message: "No instance metadata service is expected here; the machine is known by SMBIOS id " + orUnknown(s.Machine.SMBIOSID) + "."}
+		}
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		var doc struct {
+			Compute *struct {
+				VMID string `json:"vmId"`
+			} `json:"compute"`
+		}
+		err := get(ctx, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, url, http.Header{"Metadata": {"true"}}, &doc)
+		if err == nil && doc.Compute == nil {
+			err = errors.New("its answer has no compute properties")
+		}
+		if err != nil {
+			return Finding{Failed: true, Message: fmt.Sprintf("The instance metadata service does not answer: %v. Let the machine reach 169.254.169.254 on port 80 without a proxy.", err)}
+		}
+		return Finding{Message: "The instance metadata service answers for VM " + orUnknown(doc.Compute.VMID) + "."}
+	}
+}
+
+func get(ctx context.Context, c *http.Client, url string, header http.Header, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header = header
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxLocal))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answers HTTP %d", resp.StatusCode)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(b, into)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// ProbeRDP sends an X.224 connection request (MS-RDPBCGR 2.2.1.1) and waits for
+// the first byte of the confirm. A connection alone proves nothing: forwarders
+// accept before they have reached anybody.
+func ProbeRDP(ctx context.Context, address string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(lookTime)
+	}
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	// TPKT of 19 bytes, CR TPDU, negotiation request for TLS or CredSSP.
+	request := []byte{3, 0, 0, 19, 14, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0}
+	if _, err := conn.Write(request); err != nil {
+		return err
+	}
+	var answer [6]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return fmt.Errorf("it does not answer an RDP connection request: %w", err)
+	}
+	if answer[0] != 3 || answer[5] != 0xd0 {
+		return fmt.Errorf("it answers an RDP connection request with % x, which is no confirm", answer)
+	}
+	return nil
+}
+
+// checkStack asks the sxs-stack component for its listener or its encryption.
+func checkStack(stack Stack, of func(StackStatus) Finding) func(context.Context, Surroundings) Finding {
+	return func(ctx context.Context, _ Surroundings) Finding {
+		s, err := stack.Status(ctx)
+		if err != nil {
+			return Finding{Failed: true, Code: 2, Message: fmt.Sprintf("The sxs-stack component does not answer: %v. Look at the boot loader's log.", err)}
+		}
+		return of(s)
+	}
+}
+
+// checkMonitor asks the monitoring agent for a sample.
+func checkMonitor(monitor Monitor) func(context.Context, Surroundings) Finding {
+	return func(ctx context.Context, _ Surroundings) Finding {
+		s, err := monitor.Sample(ctx)
+		if err != nil {
+			return Finding{Failed: true, Message: fmt.Sprintf("The monitoring agent does not answer: %v. Look at the boot loader's log.", err)}
+		}
+		return Finding{Message: "The monitoring agent " + s.Version + " answers."}
+	}
+}
+
+// commonChecks are the checks that are the same on every system.
+func commonChecks(stack Stack, monitor Monitor) []Check {
+	return []Check{
+		{deskyard.CheckSxSListener, checkStack(stack, func(s StackStatus) Finding { return Finding{Failed: !s.Listening, Message: s.Listener} })},
+		{deskyard.CheckURLs, checkURLs},
+		{deskyard.CheckMonitoring, checkMonitor(monitor)},
+		{deskyard.CheckMetadata, checkMetadata(metadataURL)},
+		{deskyard.CheckEncryption, checkStack(stack, func(s StackStatus) Finding { return Finding{Failed: !s.Encrypted, Message: s.Encryption} })},
+	}
+}

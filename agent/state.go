@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/deskyard/deskyard/reverse"
+)
+
+// maxState bounds the state file.
+const maxState = 1 << 20
+
+// State is what the agent keeps on disk: who it is and whom it trusts. The boot
+// loader reads the addresses, the CA and the components' key from it. It holds the
+// machine's private key: mode 0600.
+type State struct {
+	reverse.Registered
+	CAPin     string `json:"caPin"`
+	Seed      []byte `json:"seed"` // Ed25519 private key
+	Epoch     string `json:"epoch"`
+	KeyDigest string `json:"keyDigest"` // of the registration key that was used, hex SHA-256
+}
+
+// Registered reports whether the machine has a session host record to link to.
+func (s State) IsRegistered() bool { return s.HostID != "" }
+
+// String does not tell the private key.
+func (s State) String() string { return "state of session host " + s.HostID + " (key redacted)" }
+
+func (s State) key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(s.Seed) }
+
+// ReadState reads the state file; a missing one is the zero State.
+func ReadState(path string) (State, error) {
+	var s State
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the agent's state: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxState))
+	if err != nil {
+		return s, fmt.Errorf("read the agent's state %s: %w", path, err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return State{}, fmt.Errorf("decode the agent's state %s (move it away and register the machine again): %w", path, err)
+	}
+	if len(s.Seed) != 0 && len(s.Seed) != ed25519.SeedSize {
+		return State{}, fmt.Errorf("read the agent's state %s: the key has %d bytes, not %d; move it away and register the machine again", path, len(s.Seed), ed25519.SeedSize)
+	}
+	return s, nil
+}
+
+// write replaces the state file; when it returns the new one is on disk.
+func (s State) write(path string) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the agent's state: %w", err)
+	}
+	return replaceFile(path, append(b, '\n'), 0o600)
+}
+
+// replaceFile writes a file whole or not at all, and flushes it and its directory.
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, werr := f.Write(data)
+	err = errors.Join(werr, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name()) // what is left of a failed write says nothing new
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDirectory(dir)
+}
