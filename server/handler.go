@@ -17,8 +17,9 @@ import (
 
 // doors are the handlers that share the one port, by the first part of the path.
 type doors struct {
-	agent      http.Handler // /agent/, /downloads/
-	identity   http.Handler // the issuer's paths; claims tells which
+	agent      http.Handler // /agent/
+	downloads  http.Handler // /downloads/
+	identity   http.Handler // the issuer's and the directory's paths; claims tells which
 	claims     func(path string) bool
 	management http.Handler // everything else
 	probes     *probes
@@ -30,8 +31,10 @@ func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch path := r.URL.Path; {
-	case strings.HasPrefix(path, "/agent/") || strings.HasPrefix(path, "/downloads/"):
+	case strings.HasPrefix(path, "/agent/"):
 		d.agent.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/downloads/"):
+		d.downloads.ServeHTTP(w, r)
 	case d.probes.serve(w, r):
 	case d.claims(path):
 		d.identity.ServeHTTP(w, r)

@@ -16,7 +16,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/deskyard/deskyard/agentapi"
 	"github.com/deskyard/deskyard/armapi"
+	"github.com/deskyard/deskyard/components"
 	"github.com/deskyard/deskyard/identity"
 	"github.com/deskyard/deskyard/rbac"
 	"github.com/deskyard/deskyard/sqlstore"
@@ -41,6 +43,8 @@ type service struct {
 	roles        *rbac.Authorizer
 	identity     *identity.Service
 	minter       *token.Minter
+	catalogue    *components.Catalogue
+	agents       *agentapi.Server
 	management   *armapi.Server
 	doors        *doors
 }
@@ -57,6 +61,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err e
 		{"open the data folder", s.openFolder},
 		{"open the store", s.openStore},
 		{"open the directory", s.openIdentity},
+		{"open the catalogue of components", s.openCatalogue},
 		{"open the doors", s.openDoors},
 		{"serve", s.serve},
 	} {
@@ -112,6 +117,22 @@ func (s *service) openIdentity(ctx context.Context) error {
 	return err
 }
 
+func (s *service) openCatalogue(ctx context.Context) error {
+	var err error
+	if s.catalogue, err = openCatalogue(s.config, s.store, s.log); err != nil {
+		return err
+	}
+	// A package that cannot be published must not keep the service from running.
+	published, err := s.catalogue.PublishFolder(ctx, s.config.componentsFolder(), components.Production)
+	if err != nil {
+		s.log.Error("some packages were not published", "folder", s.config.componentsFolder(), "err", err)
+	}
+	if len(published) == 0 {
+		s.log.Warn("no agent packages found; session hosts cannot install or update", "folder", s.config.componentsFolder())
+	}
+	return nil
+}
+
 func (s *service) openDoors(context.Context) error {
 	key, err := signingKey(s.config.keysFolder(), "registration")
 	if err != nil {
@@ -125,8 +146,16 @@ func (s *service) openDoors(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.agents, err = agentapi.New(agentapi.Options{
+		Store: s.store, Tokens: s.minter, Components: s.catalogue, Downloads: s.catalogue.Handler(),
+		BrokerURIs: s.config.AgentURL, CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
+		TrustedProxies: proxies, Registerer: s.registry, Log: s.log, Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
 	s.management, err = armapi.New(armapi.Options{
-		Store: s.store, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
+		Store: s.store, Fleet: s.agents, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
 		Tenant:         armapi.Tenant{ID: s.instance.TenantID, Name: s.config.Subscription, DefaultDomain: s.config.Domain},
 		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
 		Locations:      locations(s.config.Location),
@@ -138,6 +167,7 @@ func (s *service) openDoors(context.Context) error {
 	}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.doors = &doors{
+		agent: s.agents.Handler(), downloads: s.catalogue.Handler(),
 		identity: s.identity.Handler(), claims: identity.Owns, management: s.management.Handler(),
 		probes: &probes{
 			ready: s.store.Check, gatherer: s.registry,
@@ -150,6 +180,11 @@ func (s *service) openDoors(context.Context) error {
 // close stops what was started, newest first.
 func (s *service) close() error {
 	var errs []error
+	if s.agents != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainFor)
+		errs = append(errs, s.agents.Close(ctx))
+		cancel()
+	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/deskyard/deskyard/cmd/deskyard/cli"
 )
 
 // version is set by the build.
@@ -22,29 +24,30 @@ type commands struct {
 	Backup  backupCommand   `cmd:"" help:"Write database and keys to one file while the service runs." group:"service"`
 	Restore restoreCommand  `cmd:"" help:"Make a data folder from a backup." group:"service"`
 	Version versionCommand  `cmd:"" help:"Print the version." group:"service"`
+
+	Component componentCommands `cmd:"" help:"The packages that session hosts install." group:"service"`
+
+	cli.Commands
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("deskyard"),
 		kong.Description("Desktop virtualization on your own hardware, behind Azure Virtual Desktop's management API."),
-		kong.UsageOnError(),
 		kong.Configuration(loadYAML),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "deskyard:", err)
-		os.Exit(2)
+	if err == nil {
+		var line *kong.Context
+		if line, err = parser.Parse(os.Args[1:]); err == nil {
+			err = line.Run()
+		}
 	}
-	line, err := parser.Parse(os.Args[1:])
-	parser.FatalIfErrorf(err)
-	if err := line.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "deskyard:", err)
-		os.Exit(1)
-	}
+	code := cli.Report(os.Stderr, err)
+	stop()
+	os.Exit(code)
 }
 
 type versionCommand struct{}
