@@ -40,6 +40,19 @@ func Installed(root string) ([]Component, error) {
 	return out, nil
 }
 
+// Linked is the version that a component's current link names, "" when there is
+// none: unlike Installed, it does not fall back to the newest version on disk.
+func Linked(root, component string) (string, error) {
+	if err := checkName(component); err != nil {
+		return "", err
+	}
+	v, err := readCurrent(filepath.Join(root, component))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return v, err
+}
+
 // Point makes an installed version the current one, for the next start of a boot
 // loader; none may be running, for it would not notice.
 func Point(root, component, version string) error {

@@ -125,6 +125,11 @@ func (u *unit) recover() error {
 	if u.self {
 		u.current = u.s.o.SelfVersion
 	}
+	if linked, err := readCurrent(u.disk.dir); u.current != "" && !u.self && (err != nil || linked != u.current) {
+		if err := pointCurrent(u.disk.dir, u.current); err != nil {
+			return err
+		}
+	}
 	r := u.s.ledger.get(u.name)
 	if r.Trial == "" {
 		return nil

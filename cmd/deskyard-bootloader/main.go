@@ -219,14 +219,12 @@ type useCommand struct {
 // at the one named: the next start takes it.
 func (u useCommand) Run(c *commands) error {
 	if u.IfNewer {
-		all, err := bootloader.Installed(c.Root)
+		linked, err := bootloader.Linked(c.Root, u.Component)
 		if err != nil {
 			return err
 		}
-		for _, i := range all {
-			if i.Name == u.Component && i.Version != "" && bootloader.CompareVersions(u.Version, i.Version) <= 0 {
-				return nil
-			}
+		if linked != "" && bootloader.CompareVersions(u.Version, linked) <= 0 {
+			return nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
