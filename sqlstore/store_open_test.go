@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,6 +149,61 @@ func TestTheStoreCountsItsCommits(t *testing.T) {
 		}
 	}
 	t.Fatal("no commits counted")
+}
+
+func TestServersThatStartTogetherShareOneDatabase(t *testing.T) {
+	for engine, dsn := range map[string]func(t testing.TB) string{
+		"sqlite":   func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "deskyard.db") },
+		"postgres": postgresSchema,
+	} {
+		t.Run(engine, func(t *testing.T) {
+			dsn, errs := dsn(t), make(chan error)
+			const servers = 4
+			for i := range servers {
+				go func() {
+					db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: dsn, Log: slog.New(slog.DiscardHandler)})
+					if err == nil {
+						err = errors.Join(db.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
+							_, err := tx.PutResource(ctx, located(pool(fmt.Sprint(i)), nil))
+							return err
+						}), db.Close())
+					}
+					errs <- err
+				}()
+			}
+			for range servers {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			p, err := open(t, dsn).Resources(t.Context(), deskyard.ResourceQuery{Type: poolType})
+			if err != nil || len(p.Items) != servers {
+				t.Fatalf("%s, %v", names(p.Items), err)
+			}
+		})
+	}
+}
+
+func TestProbeAsksTheDatabaseAndMakesNone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "deskyard.db")
+	if err := sqlstore.Probe(t.Context(), "sqlite:"+path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v of no database", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("a database was made")
+	}
+	put(t, open(t, "sqlite:"+path), full())
+	must(t, sqlstore.Probe(t.Context(), "sqlite:"+path))
+	bad := filepath.Join(dir, "bad.db")
+	must(t, os.WriteFile(bad, []byte(strings.Repeat("this is no database ", 100)), 0o600))
+	if err := sqlstore.Probe(t.Context(), "sqlite:"+bad); err == nil {
+		t.Fatal("a file that is no database answered")
+	}
+}
+
+func TestProbeAsksPostgreSQL(t *testing.T) {
+	must(t, sqlstore.Probe(t.Context(), postgresSchema(t)))
 }
 
 // TestRowsOfTheFirstReleaseAreStillRead keeps the stored form: a field that gets

@@ -5,22 +5,26 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
-// Probe opens the database that dsn names, asks it one question and closes it. It
+// Probe opens the database that dsn names, reads its catalogue and closes it. It
 // changes nothing: no file is made and no schema migrated.
 func Probe(ctx context.Context, dsn string) error {
-	driver, source := "pgx", dsn
+	driver, source, ask := "pgx", dsn, `select count(*) from pg_catalog.pg_class`
 	if path, ok := strings.CutPrefix(dsn, "sqlite:"); ok {
-		driver, source = "sqlite", sqliteDSN(path, "query_only(1)")
+		if _, err := os.Stat(path); err != nil { // SQLite would make it
+			return fmt.Errorf("open store: %w", err)
+		}
+		driver, source, ask = "sqlite", sqliteDSN(path, "query_only(1)"), `select count(*) from sqlite_schema`
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
-	var one int
-	err = db.QueryRowContext(ctx, `select 1`).Scan(&one)
+	var objects int
+	err = db.QueryRowContext(ctx, ask).Scan(&objects)
 	if err = errors.Join(err, db.Close()); err != nil {
 		return fmt.Errorf("ask store: %w", err)
 	}
