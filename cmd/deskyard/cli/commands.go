@@ -1,5 +1,7 @@
 package cli
 
+import "github.com/alecthomas/kong"
+
 // Commands are the administrator's commands. The program embeds them in its own:
 //
 //	var root struct {
@@ -44,4 +46,15 @@ type desktopCommandSet struct {
 	Desktop          desktopCommands          `cmd:"" help:"Desktops of a Desktop group." group:"desktops"`
 	Workspace        workspaceCommands        `cmd:"" help:"Workspaces." group:"desktops"`
 	Scalingplan      scalingPlanCommands      `cmd:"" help:"Scaling plans." group:"desktops"`
+}
+
+// Groups are the headings of Commands in the program's help, for
+// kong.ExplicitGroups.
+func Groups() []kong.Group {
+	return []kong.Group{
+		{Key: "desktops", Title: "Desktops:"},
+		{Key: "resources", Title: "Resources:"},
+		{Key: "access", Title: "Access:"},
+		{Key: "account", Title: "Login:"},
+	}
 }

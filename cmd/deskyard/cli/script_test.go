@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,8 +61,54 @@ func TestScripts(t *testing.T) {
 			env.Setenv("tomorrow", tomorrow.Format(time.RFC3339))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"private": checkPrivate},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"private": checkPrivate, "asrobot": actAsRobot, "asadmin": actAsAdmin,
+			"bootstrapsecret": writeSecret, "secretenv": setSecret, "nosecrets": checkNoSecrets,
+		},
 	})
+}
+
+// actAsRobot goes on as the service principal that `sp create` printed to a file.
+func actAsRobot(ts *testscript.TestScript, _ bool, args []string) {
+	admin, err := readBootstrap(ts.Getenv("bootstrap"))
+	ts.Check(err)
+	var robot struct{ AppID, Password string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &robot))
+	admin.ClientID, admin.ClientSecret = robot.AppID, robot.Password
+	text, err := json.Marshal(admin)
+	ts.Check(err)
+	path := ts.MkAbs("robot-bootstrap.json")
+	ts.Check(os.WriteFile(path, text, 0o600))
+	ts.Setenv("DESKYARD_BOOTSTRAP", path)
+}
+
+func actAsAdmin(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("DESKYARD_BOOTSTRAP", ts.Getenv("bootstrap"))
+}
+
+// writeSecret puts the administrator's secret into a file, as an operator would.
+func writeSecret(ts *testscript.TestScript, _ bool, args []string) {
+	admin, err := readBootstrap(ts.Getenv("bootstrap"))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(admin.ClientSecret+"\n"), 0o600))
+}
+
+func setSecret(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Setenv("DESKYARD_CLIENT_SECRET", strings.TrimSpace(ts.ReadFile(args[0])))
+}
+
+// checkNoSecrets runs a command and looks for the secret, and for tokens, in all
+// that it prints.
+func checkNoSecrets(ts *testscript.TestScript, _ bool, args []string) {
+	secret := strings.TrimSpace(ts.ReadFile(args[0]))
+	ts.Check(ts.Exec(args[1], args[2:]...))
+	printed := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	if !strings.Contains(printed, "GET http") {
+		ts.Fatalf("requests are not shown: %s", printed)
+	}
+	if strings.Contains(printed, secret) || strings.Contains(printed, "Bearer ey") {
+		ts.Fatalf("a secret is shown")
+	}
 }
 
 // checkPrivate asserts that only its owner can read a file.

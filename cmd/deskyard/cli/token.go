@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,8 +72,12 @@ func (i *issuer) token(ctx context.Context, scope string) (string, error) {
 		return "", advise(errNotLoggedIn, "log in with: deskyard login.")
 	}
 	answer, err := i.post(ctx, "token", form)
-	if err != nil {
+	var refused *loginError
+	if errors.As(err, &refused) {
 		return "", advise(err, "log in again: deskyard login --endpoint %s.", p.Endpoint)
+	}
+	if err != nil {
+		return "", err
 	}
 	i.remember(scope, answer)
 	return answer.AccessToken, nil
@@ -110,9 +115,10 @@ func (i *issuer) deviceLogin(ctx context.Context, tell io.Writer) error {
 			return err
 		}
 		answer, err := i.post(ctx, "token", form)
-		if e, refused := err.(*loginError); refused && e.code == "authorization_pending" {
+		var refused *loginError
+		if errors.As(err, &refused) && refused.code == "authorization_pending" {
 			continue
-		} else if refused && e.code == "slow_down" { // RFC 8628, section 3.5
+		} else if refused != nil && refused.code == "slow_down" { // RFC 8628, section 3.5
 			every += 5 * time.Second
 			continue
 		}
