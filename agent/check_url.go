@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -85,38 +84,6 @@ func orUnknown(s string) string {
 		return "unknown"
 	}
 	return s
-}
-
-// ProbeRDP sends an X.224 connection request (MS-RDPBCGR 2.2.1.1) and waits for
-// the first byte of the confirm. A connection alone proves nothing: forwarders
-// accept before they have reached anybody.
-func ProbeRDP(ctx context.Context, address string) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(lookTime)
-	}
-	if err := conn.SetDeadline(deadline); err != nil {
-		return err
-	}
-	// TPKT of 19 bytes, CR TPDU, negotiation request for TLS or CredSSP.
-	request := []byte{3, 0, 0, 19, 14, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0}
-	if _, err := conn.Write(request); err != nil {
-		return err
-	}
-	var answer [6]byte
-	if _, err := io.ReadFull(conn, answer[:]); err != nil {
-		return fmt.Errorf("it does not answer an RDP connection request: %w", err)
-	}
-	if answer[0] != 3 || answer[5] != 0xd0 {
-		return fmt.Errorf("it answers an RDP connection request with % x, which is no confirm", answer)
-	}
-	return nil
 }
 
 // checkStack asks the sxs-stack component for its listener or its encryption.
