@@ -14,13 +14,24 @@ import (
 // subscription as a resource of its own, whose one name is "default".
 func (s *Server) tagsType() ResourceType {
 	const permission = "Microsoft.Resources/tags"
+	// Who may read or write a resource may do so with its tags (Azure, "Use tags to
+	// organize your resources", required access).
+	as := func(verb string) func(arm.ResourceID) (string, arm.ResourceID) {
+		return func(id arm.ResourceID) (string, arm.ResourceID) {
+			holder := id.Parent()
+			if row := s.rowOf(holder); row != nil {
+				return row.permission(verb), holder
+			}
+			return "Microsoft.Resources/subscriptions/" + verb, holder
+		}
+	}
 	return ResourceType{
 		Namespace: resourcesNamespace, Path: "tags", Versions: resourcesVersions, AnyVersion: true, Level: Extension,
 		Actions: []Action{
-			{Method: http.MethodGet, Permission: permission + "/read", Handle: s.getTags},
-			{Method: http.MethodPut, Permission: permission + "/write", Handle: s.putTags},
-			{Method: http.MethodPatch, Permission: permission + "/write", Handle: s.patchTags},
-			{Method: http.MethodDelete, Permission: permission + "/delete", Handle: s.deleteTags},
+			{Method: http.MethodGet, Permission: permission + "/read", Instead: as("read"), Handle: s.getTags},
+			{Method: http.MethodPut, Permission: permission + "/write", Instead: as("write"), Handle: s.putTags},
+			{Method: http.MethodPatch, Permission: permission + "/write", Instead: as("write"), Handle: s.patchTags},
+			{Method: http.MethodDelete, Permission: permission + "/delete", Instead: as("write"), Handle: s.deleteTags},
 		},
 	}
 }

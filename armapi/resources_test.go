@@ -150,6 +150,26 @@ func TestTagsAreAResourceAtEveryScope(t *testing.T) {
 	f.do("PUT", homeGroup+"/providers/Microsoft.Resources/tags/default"+v21, many+`}}}`).want(400, "TooManyTags")
 }
 
+func TestWhoMayWriteAResourceMayWriteItsTags(t *testing.T) {
+	f := newService(t)
+	f.group("rg1")
+	f.maker("hp1")
+	tags, body := makers+"/hp1/providers/Microsoft.Resources/tags/default"+v21, `{"properties":{"tags":{"a":"b"}}}`
+	f.access.let("owner", func(action string, scope arm.ResourceID) bool {
+		return action == "Test.Widgets/widgetmakers/write" && scope.Name() == "hp1"
+	})
+	f.access.let("tagger", func(action string, _ arm.ResourceID) bool { return action == "Microsoft.Resources/tags/write" })
+	f.access.let("reader", func(action string, _ arm.ResourceID) bool { return strings.HasSuffix(action, "/read") })
+	f.do("PUT", tags, body, "Authorization", "Bearer owner").want(200)
+	f.do("PUT", tags, body, "Authorization", "Bearer tagger").want(200)
+	a := f.do("PUT", tags, body, "Authorization", "Bearer reader").want(403, "AuthorizationFailed")
+	if !strings.Contains(a.text, "'Microsoft.Resources/tags/write'") {
+		t.Errorf("the refusal names another action: %s", a.text)
+	}
+	f.do("GET", tags, nil, "Authorization", "Bearer reader").want(200)
+	f.do("GET", tags, nil, "Authorization", "Bearer tagger").want(403, "AuthorizationFailed")
+}
+
 func TestProvidersListEveryTypeAndAreRegistered(t *testing.T) {
 	f := newService(t)
 	f.do("GET", homeSub+"/providers/test.widgets"+v21, nil).want(200).

@@ -39,7 +39,8 @@ type exchange struct {
 type operation struct {
 	permission string         // "" needs none
 	scope      arm.ResourceID // where the permission is asked for
-	partial    bool           // a list that may answer a part: rows are asked for one by one
+	instead    func(arm.ResourceID) (string, arm.ResourceID)
+	partial    bool // a list that may answer a part: rows are asked for one by one
 	audit      bool
 	run        func(ctx context.Context) (Response, error)
 }
@@ -102,7 +103,7 @@ func (x *exchange) run(ctx context.Context) (Response, error) {
 	}
 	x.prepareAudit(op)
 	if op.permission != "" && !op.partial {
-		if err := x.s.access.Allow(ctx, x.principal, op.permission, op.scope); err != nil {
+		if err := x.s.allow(ctx, x.principal, op); err != nil {
 			return Response{}, err
 		}
 	}
@@ -114,6 +115,21 @@ func (x *exchange) run(ctx context.Context) (Response, error) {
 		return Response{}, err
 	}
 	return resp, x.auditSuccess(ctx, resp)
+}
+
+// allow asks for the operation's permission and, without it, for the one that is as
+// good. The refusal names the first.
+func (s *Server) allow(ctx context.Context, p deskyard.Principal, op operation) error {
+	err := s.access.Allow(ctx, p, op.permission, op.scope)
+	if err == nil || op.instead == nil || refusalOf(err).status != http.StatusForbidden {
+		return err
+	}
+	action, scope := op.instead(op.scope)
+	other := s.access.Allow(ctx, p, action, scope)
+	if other != nil && refusalOf(other).status == http.StatusForbidden {
+		return err
+	}
+	return other
 }
 
 func (t target) public() bool { return t.door != nil && t.door.Public }
@@ -152,7 +168,7 @@ func (x *exchange) actionOperation(a *Action) (operation, error) {
 	q := x.request()
 	x.audit.request = q
 	return operation{
-		permission: a.Permission, scope: q.ID, audit: a.Audit,
+		permission: a.Permission, scope: q.ID, instead: a.Instead, audit: a.Audit,
 		run: func(ctx context.Context) (Response, error) {
 			q.Body = x.body
 			return a.Handle(ctx, q)

@@ -70,13 +70,15 @@ type Verbs struct {
 
 // Action is a POST on a resource, or any method with a handler of its own.
 type Action struct {
-	Method     string   // "POST" when empty
-	Path       string   // "retrieveRegistrationToken"; "" is the resource itself, overriding the generic verb
-	Collection bool     // on the collection (list) instead of the resource
-	Permission string   // full RBAC action, documented spelling
-	Audit      bool     // audited though it writes nothing (key retrieval); writes always are
-	Versions   []string // nil: those of the type
-	Handle     func(ctx context.Context, req *Request) (Response, error)
+	Method     string // "POST" when empty
+	Path       string // "retrieveRegistrationToken"; "" is the resource itself, overriding the generic verb
+	Collection bool   // on the collection (list) instead of the resource
+	Permission string // full RBAC action, documented spelling; "" lets every authenticated caller in
+	// Instead gives another action and scope that let a caller in as well as Permission does.
+	Instead  func(id arm.ResourceID) (action string, scope arm.ResourceID)
+	Audit    bool     // audited though it writes nothing (key retrieval); writes always are
+	Versions []string // nil: those of the type
+	Handle   func(ctx context.Context, req *Request) (Response, error)
 }
 
 // NameRule bounds a resource name.
