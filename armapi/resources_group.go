@@ -240,12 +240,19 @@ func (g *groupRemoval) remove(ctx context.Context, tx deskyard.Tx, r deskyard.Re
 // finish runs after the commit.
 func (g *groupRemoval) finish(ctx context.Context) {
 	g.server.assignmentsRemoved()
+	told := map[string]bool{} // by their pool's own type
 	for _, w := range g.removed {
+		for _, h := range w.Dropped {
+			told[h] = true
+		}
 		if row := g.server.rowOf(w.Old.ID); row.AfterCommit != nil {
 			row.AfterCommit(ctx, w)
 		}
 	}
 	for _, h := range g.hosts {
+		if told[h] {
+			continue
+		}
 		g.server.fleet.Drop(h, "the resource group was deleted")
 	}
 }

@@ -60,6 +60,47 @@ func TestDeletingAGroupTakesAllInItAndIsPolledToItsEnd(t *testing.T) {
 	f.do("GET", homeSub+"/operationresults/nonsense"+v21, nil).want(404, "OperationNotFound")
 }
 
+func TestAGroupGoesWithWhatUsesEachOtherInIt(t *testing.T) {
+	dropped := &dropFleet{}
+	f := newService(t, func(o *Options) { o.Fleet, o.Tokens = dropped, keyNames{} })
+	f.group("rg1")
+	f.group("rg2")
+	const dv = "/providers/Microsoft.DesktopVirtualization/"
+	pool, pool2 := homeGroup+dv+"hostPools/hp1", homeSub+"/resourceGroups/rg2"+dv+"hostPools/hp2"
+	body := `{"location":"eastus","properties":{"hostPoolType":"Pooled","loadBalancerType":"BreadthFirst","preferredAppGroupType":"Desktop"}}`
+	f.do("PUT", pool+vw, body).want(201)
+	f.do("PUT", pool2+vw, body).want(201)
+	group := func(in, name, of string) string {
+		id := homeSub + "/resourceGroups/" + in + dv + "applicationGroups/" + name
+		f.do("PUT", id+vw, `{"location":"eastus","properties":{"applicationGroupType":"Desktop","hostPoolArmPath":"`+of+`"}}`).want(201)
+		return id
+	}
+	ag := group("rg1", "ag1", pool)
+	outside := group("rg1", "ag2", pool2)
+	f.do("PUT", homeSub+"/resourceGroups/rg2"+dv+"workspaces/ws1"+vw,
+		`{"location":"eastus","properties":{"applicationGroupReferences":["`+ag+`","`+outside+`"]}}`).want(201)
+	pool1, err := f.store.Resource(t.Context(), arm.MustParseID(pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
+		_, err := tx.PutSessionHost(ctx, deskyard.SessionHost{ID: pool1.ID.Child("sessionHosts", "vm1"), ObjectID: "host-oid", Pool: "pool"})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// A pool in rg2 is used from rg1: it cannot go before its user.
+	f.do("DELETE", homeSub+"/resourcegroups/rg2"+v21, nil).want(409)
+	f.do("GET", homeSub+"/resourceGroups/rg2"+dv+"workspaces/ws1"+vw, nil).want(200)
+	f.do("DELETE", homeGroup+v21, nil).want(202)
+	f.do("GET", homeSub+"/resources"+v21, nil).want(200).is("value.0.name", "hp2").is("value.1.name", "ws1").is("value.2", nil)
+	f.do("GET", homeSub+"/resourceGroups/rg2"+dv+"workspaces/ws1"+vw, nil).want(200).is("properties.applicationGroupReferences", "[]")
+	f.do("DELETE", homeSub+"/resourcegroups/rg2"+v21, nil).want(202)
+	if len(dropped.ids) != 1 {
+		t.Errorf("links dropped: %v, want the one", dropped.ids)
+	}
+}
+
 // dropFleet notes whose link was dropped.
 type dropFleet struct {
 	noFleet
