@@ -220,6 +220,16 @@ func TestRevokingSignInsEndsTokensOfTheSameSecond(t *testing.T) {
 	refused(t, err, "InvalidAuthenticationToken")
 }
 
+func BenchmarkAuthenticate(b *testing.B) {
+	y := newYard(b)
+	token := y.appToken()
+	for b.Loop() {
+		if _, err := y.withToken(token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestTokensOfEveryShapeAndBaseOpenTheDoor(t *testing.T) {
 	y := newYard(t, func(o *Options) { o.BaseURLs = []string{testBase, "https://10.0.0.7:8443"} })
 	for _, base := range []string{testBase, "https://10.0.0.7:8443"} {

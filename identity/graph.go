@@ -123,6 +123,11 @@ func (s *Service) serveGraph(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(context.WithValue(r.Context(), requestKey, r))
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !s.requests.allow(originKey(s.address(r))) {
+		w.Header().Set("Retry-After", "1")
+		s.failGraph(w, r, arm.Errorf(arm.Throttled, "TooManyRequests", "Too many requests from this address. Try again in a moment."))
+		return
+	}
 	status, body, err := s.answerGraph(w, r)
 	if err != nil {
 		s.failGraph(w, r, err)
@@ -146,11 +151,9 @@ func (s *Service) answerGraph(w http.ResponseWriter, r *http.Request) (int, any,
 		return 0, nil, err
 	}
 	c := &graphCall{s: s, r: r, who: who, prefix: prefix, ids: ids}
-	if route.action != "" {
-		if err := s.allow(r.Context(), who, route.action); err != nil {
-			s.noteGraph(c, route, err)
-			return 0, nil, err
-		}
+	if err := s.allowRoute(r.Context(), who, route); err != nil {
+		s.noteGraph(c, route, err)
+		return 0, nil, err
 	}
 	c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	var tooLarge *http.MaxBytesError
@@ -165,6 +168,25 @@ func (s *Service) answerGraph(w http.ResponseWriter, r *http.Request) (int, any,
 	return status, body, err
 }
 
+// actionAssignRoles is what every change of the directory needs besides its own
+// action: who sets a password, adds a secret or a member can act as somebody else,
+// and so has whatever roles they have. Without it a Contributor, who may do all but
+// give out roles, could make himself Owner.
+const actionAssignRoles = "Microsoft.Authorization/roleAssignments/write"
+
+func (s *Service) allowRoute(ctx context.Context, who deskyard.Principal, route graphRoute) error {
+	if route.action == "" {
+		return nil
+	}
+	if err := s.allow(ctx, who, route.action); err != nil || !route.changes() {
+		return err
+	}
+	return s.allow(ctx, who, actionAssignRoles)
+}
+
+// changes reports whether the operation changes the directory.
+func (r graphRoute) changes() bool { return r.action != "" && !strings.HasSuffix(r.action, "/read") }
+
 func (s *Service) allow(ctx context.Context, who deskyard.Principal, action string) error {
 	if s.options.Allow == nil {
 		return arm.Errorf(arm.Forbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
@@ -174,7 +196,7 @@ func (s *Service) allow(ctx context.Context, who deskyard.Principal, action stri
 
 // noteGraph audits changes, and attempts at them.
 func (s *Service) noteGraph(c *graphCall, route graphRoute, err error) {
-	if route.action == "" || strings.HasSuffix(route.action, "/read") {
+	if !route.changes() {
 		return
 	}
 	e := event{action: route.action, id: c.who.ObjectID, name: c.who.Name, kind: c.who.Kind, status: http.StatusOK}

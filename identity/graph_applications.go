@@ -219,6 +219,11 @@ func (c *graphCall) patchServicePrincipal(ctx context.Context) (int, any, error)
 	if b.Enabled != nil {
 		off := !*b.Enabled
 		change.Disabled = &off
+		if off {
+			if err := c.notSelf(sp.ObjectID); err != nil {
+				return 0, nil, err
+			}
+		}
 	}
 	_, err = c.s.UpdateServicePrincipal(ctx, sp.ObjectID, change)
 	return http.StatusNoContent, nil, err
@@ -226,6 +231,9 @@ func (c *graphCall) patchServicePrincipal(ctx context.Context) (int, any, error)
 
 func (c *graphCall) deleteServicePrincipal(ctx context.Context) (int, any, error) {
 	sp, err := c.principalNamed(ctx)
+	if err == nil {
+		err = c.notSelf(sp.ObjectID)
+	}
 	if err == nil {
 		err = c.s.DeleteServicePrincipal(ctx, sp.ObjectID)
 	}

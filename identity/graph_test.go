@@ -216,10 +216,29 @@ func TestGraphRefusesWithoutTheAction(t *testing.T) {
 	if a := y.graph("PATCH", "/graph/v1.0/users/"+y.creds.AdminID, `{"passwordProfile":{"password":"a stolen administrator"}}`); a.status != 403 {
 		t.Errorf("a password was set without its own action: %d %s", a.status, a.text)
 	}
+	y.denied["Microsoft.Directory/users/password/write"], y.denied[actionAssignRoles] = false, true
+	if a := y.graph("POST", "/graph/v1.0/users/"+y.creds.AdminID+"/resetPassword", `{}`); a.status != 403 {
+		t.Errorf("who may not give out roles took over the administrator's account: %d %s", a.status, a.text)
+	}
+	if a := y.graph("GET", "/graph/v1.0/users", ""); a.status != 200 {
+		t.Errorf("reading needs the right to give out roles: %d %s", a.status, a.text)
+	}
 	a = y.send("GET", "/graph/v1.0/users", "", nil)
 	if a.status != 401 || a.header.Get("WWW-Authenticate") == "" || !strings.Contains(a.text, `"innerError"`) {
 		t.Errorf("without a token: %d %s", a.status, a.text)
 	}
+}
+
+func TestNobodyLocksThemselvesOut(t *testing.T) {
+	y := newYard(t)
+	own := "/graph/v1.0/servicePrincipals/" + y.creds.ClientObjectID
+	if a := y.graph("DELETE", own, ""); a.status != 400 {
+		t.Errorf("removing the own account: %d %s", a.status, a.text)
+	}
+	if a := y.graph("PATCH", own, `{"accountEnabled":false}`); a.status != 400 {
+		t.Errorf("disabling the own account: %d %s", a.status, a.text)
+	}
+	y.must(204, "PATCH", "/graph/v1.0/users/"+y.creds.AdminID, `{"accountEnabled":false}`)
 }
 
 func TestGraphAnswersBadRequestsInItsOwnForm(t *testing.T) {

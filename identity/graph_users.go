@@ -169,6 +169,11 @@ func (c *graphCall) patchUser(ctx context.Context) (int, any, error) {
 	if b.Enabled != nil {
 		off := !*b.Enabled
 		change.Disabled = &off
+		if off {
+			if err := c.notSelf(u.ObjectID); err != nil {
+				return 0, nil, err
+			}
+		}
 	}
 	if change != (UserChange{}) {
 		if _, err := c.s.UpdateUser(ctx, u.ObjectID, change); err != nil {
@@ -178,8 +183,20 @@ func (c *graphCall) patchUser(ctx context.Context) (int, any, error) {
 	return http.StatusNoContent, nil, nil
 }
 
+// notSelf keeps callers from locking themselves out: the last administrator could
+// not be brought back.
+func (c *graphCall) notSelf(objectID string) error {
+	if strings.EqualFold(objectID, c.who.ObjectID) {
+		return badRequest("id", "You cannot remove or disable the account that you are signed in with. Sign in with another one.")
+	}
+	return nil
+}
+
 func (c *graphCall) deleteUser(ctx context.Context) (int, any, error) {
 	u, err := c.userNamed(ctx)
+	if err == nil {
+		err = c.notSelf(u.ObjectID)
+	}
 	if err == nil {
 		err = c.s.DeleteUser(ctx, u.ObjectID)
 	}

@@ -217,24 +217,26 @@ func (i *issuer) Authorize(ctx context.Context, r *op.ClientRequest[oidc.AuthReq
 		Base: d.base, Shape: d.shape, AppID: c.sp.AppID, App: c.sp.DisplayName, RedirectURI: a.RedirectURI, State: a.State, Nonce: a.Nonce,
 		Mode: string(a.ResponseMode), Challenge: a.CodeChallenge, Resource: resource, Scope: scope, Hint: clip(a.LoginHint), Made: i.s.now(),
 	}
-	if slices.Contains(a.Prompt, oidc.PromptLogin) {
-		p.Fresh = true
-	}
-	silent := !p.Fresh && len(a.Prompt) == 0 || slices.Contains(a.Prompt, oidc.PromptNone)
-	if silent && p.Mode != string(oidc.ResponseModeFormPost) {
-		session, user, ok := i.s.session(ctx, requestOf(ctx))
-		if ok && (a.MaxAge == nil || i.s.now().Sub(session.AuthTime).Seconds() <= float64(*a.MaxAge)) {
-			to, err := i.s.codeURL(ctx, p, user.ObjectID, session)
-			if err != nil {
-				return nil, i.s.broken(ctx, err)
-			}
-			return op.NewRedirect(to), nil
+	return i.s.signInOrOn(ctx, a, p)
+}
+
+// signInOrOn decides whether a person has to be asked.
+func (s *Service) signInOrOn(ctx context.Context, a *oidc.AuthRequest, p pending) (*op.Redirect, error) {
+	session, user, signedIn := s.session(ctx, requestOf(ctx))
+	tooOld := a.MaxAge != nil && s.now().Sub(session.AuthTime).Seconds() > float64(*a.MaxAge)
+	p.Fresh = tooOld || slices.Contains(a.Prompt, oidc.PromptLogin)
+	never := slices.Contains(a.Prompt, oidc.PromptNone)
+	if signedIn && !p.Fresh && (never || len(a.Prompt) == 0) && p.Mode != string(oidc.ResponseModeFormPost) {
+		to, err := s.codeURL(ctx, p, user.ObjectID, session)
+		if err != nil {
+			return nil, s.broken(ctx, err)
 		}
+		return op.NewRedirect(to), nil
 	}
-	if slices.Contains(a.Prompt, oidc.PromptNone) {
+	if never {
 		return nil, oidc.ErrLoginRequired().WithDescription("AADSTS50058: A silent sign-in request was sent but no user is signed in.")
 	}
-	return op.NewRedirect(d.base + "/signin?request=" + url.QueryEscape(i.s.seal(p))), nil
+	return op.NewRedirect(p.Base + "/signin?request=" + url.QueryEscape(s.seal(p))), nil
 }
 
 // EndSession implements op.Server.

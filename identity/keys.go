@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sys/unix"
 )
 
 // KeySource has the issuer's keys.
@@ -84,10 +85,13 @@ func OpenKeys(dir string) (*Keys, error) {
 		return nil, fmt.Errorf("make key directory: %w", err)
 	}
 	k := &Keys{path: filepath.Join(dir, keyFileName)}
-	err := k.load()
-	if errors.Is(err, fs.ErrNotExist) {
-		err = k.create()
-	}
+	err := k.exclusively(func() error {
+		err := k.load()
+		if errors.Is(err, fs.ErrNotExist) {
+			err = k.create()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -145,20 +149,41 @@ func (k *Keys) MAC(message []byte) []byte {
 func (k *Keys) Maintain() (rotated bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.load(); err != nil { // another process may have done it
-		return false, err
-	}
-	if k.now().Sub(k.keys[0].made) < KeyLife {
-		return false, nil
-	}
-	return true, k.rotate()
+	err = k.exclusively(func() error {
+		if err := k.load(); err != nil { // another process may have done it
+			return err
+		}
+		if rotated = k.now().Sub(k.keys[0].made) >= KeyLife; rotated {
+			return k.rotate()
+		}
+		return nil
+	})
+	return rotated && err == nil, err
 }
 
 // Rotate makes a new signing key at once. The one before verifies for another day.
 func (k *Keys) Rotate() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.rotate()
+	return k.exclusively(func() error {
+		if err := k.load(); err != nil {
+			return err
+		}
+		return k.rotate()
+	})
+}
+
+// exclusively runs f while no other process changes the file.
+func (k *Keys) exclusively(f func() error) (err error) {
+	lock, err := os.OpenFile(k.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock issuer keys: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }() // closing unlocks
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock issuer keys: %w", err)
+	}
+	return f()
 }
 
 func (k *Keys) now() time.Time {

@@ -3,6 +3,7 @@ package identity
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -27,7 +28,7 @@ func TestKeysOutliveTheProcessAndAreForTheirOwnerOnly(t *testing.T) {
 			t.Errorf("%s has mode %v, want %v; %v", path, info.Mode().Perm(), want, err)
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "*.*.*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, "*.json.*")); err != nil || len(left) != 1 || filepath.Base(left[0]) != keyFileName+".lock" {
 		t.Errorf("files left behind: %v, %v", left, err)
 	}
 }
@@ -65,6 +66,27 @@ func TestReplacedKeyVerifiesForADay(t *testing.T) {
 	c.advance(keyOverlap)
 	if _, ok := k.Verifying(old); ok || len(k.Set().Keys) != 1 {
 		t.Error("a day later the old key is still good")
+	}
+}
+
+func TestProcessesThatStartAtOnceAgreeOnTheKeys(t *testing.T) {
+	dir, ids := t.TempDir(), make([]string, 4)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			k, err := OpenKeys(dir)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids[i], _ = k.Signing()
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id == "" || id != ids[0] {
+			t.Fatalf("key ids differ: %q", ids)
+		}
 	}
 }
 

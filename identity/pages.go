@@ -73,7 +73,7 @@ func (s *Service) newPages() http.Handler {
 		case path == "devicelogin":
 			err = s.enterCode(w, r)
 		default:
-			s.show(w, r, http.StatusOK, "message", page{Title: "You are signed out", Text: "You may close this window."}, "")
+			err = s.signOut(w, r)
 		}
 		if err != nil {
 			s.log.ErrorContext(ctx, "sign-in page broken off", "path", path, "error", err)
@@ -152,6 +152,22 @@ func (s *Service) csrfToken(cookie string) string {
 func (s *Service) csrfValid(r *http.Request) bool {
 	c, err := r.Cookie(csrfCookieName)
 	return err == nil && hmac.Equal([]byte(s.csrfToken(c.Value)), []byte(r.PostForm.Get("csrf")))
+}
+
+// signOut ends the browser's session when its own form asks for it, and asks
+// whether to when a link led here.
+func (s *Service) signOut(w http.ResponseWriter, r *http.Request) error {
+	_, u, signedIn := s.session(r.Context(), r)
+	if signedIn && (r.Method != http.MethodPost || !s.csrfValid(r)) {
+		s.show(w, r, http.StatusOK, "signout", page{Title: "Sign out", Account: u.UPN}, "")
+		return nil
+	}
+	if err := s.endSession(r.Context(), r); err != nil {
+		return err
+	}
+	http.SetCookie(w, sessionCookie("", -1))
+	s.show(w, r, http.StatusOK, "message", page{Title: "You are signed out", Text: "You may close this window."}, "")
+	return nil
 }
 
 const textStale = "The page was open for too long, or cookies are switched off."

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -49,8 +50,8 @@ func NewPasswords() *Passwords {
 	return newPasswords(64<<10, 3, 4)
 }
 
-func newPasswords(memory, time uint32, threads uint8) *Passwords {
-	p := &Passwords{Memory: memory, Time: time, Threads: threads, slots: make(chan struct{}, min(runtime.GOMAXPROCS(0), 4))}
+func newPasswords(memory, passes uint32, threads uint8) *Passwords {
+	p := &Passwords{Memory: memory, Time: passes, Threads: threads, slots: make(chan struct{}, min(runtime.GOMAXPROCS(0), 4))}
 	p.dummy = p.encode(make([]byte, 16), make([]byte, 32))
 	return p
 }
@@ -95,7 +96,13 @@ func (p *Passwords) outdated(hash string) bool {
 	return err == nil && (memory != p.Memory || passes != p.Time || threads != p.Threads)
 }
 
+// hashWait bounds how long a hash waits for its turn: whoever is made to wait longer
+// has gone, or is an attack.
+const hashWait = 10 * time.Second
+
 func (p *Passwords) enter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, hashWait)
+	defer cancel()
 	select {
 	case p.slots <- struct{}{}:
 		return nil

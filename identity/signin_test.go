@@ -163,9 +163,31 @@ func TestSignedInBrowserIsNotAskedAgain(t *testing.T) {
 	if to := location(t, b.do(http.MethodGet, authorizeURL(url.Values{"prompt": {"login"}}), nil)); to.Path != "/signin" {
 		t.Errorf("prompt=login was sent to %s", to)
 	}
+	y.clock.advance(time.Minute)
+	to := location(t, b.do(http.MethodGet, authorizeURL(url.Values{"prompt": nil, "max_age": {"30"}}), nil))
+	if page := b.do(http.MethodGet, to.String(), nil); to.Path != "/signin" || strings.Contains(page.text, "Continue as") {
+		t.Errorf("a session older than max_age led to %s:\n%s", to.Path, page.text)
+	}
 	b.do(http.MethodGet, "/adfs/oauth2/logout", nil)
 	if to := location(t, b.do(http.MethodGet, authorizeURL(silent), nil)); to.Path != "/signin" {
 		t.Errorf("after signing out the browser was sent to %s", to)
+	}
+}
+
+func TestSignOutPageEndsTheSessionOnlyByItsOwnForm(t *testing.T) {
+	y := newYard(t)
+	b := y.newBrowser()
+	getCode(t, y, b)
+	signedIn := func() bool {
+		return location(t, b.do(http.MethodGet, authorizeURL(url.Values{"prompt": nil}), nil)).Query().Get("code") != ""
+	}
+	page := b.do(http.MethodGet, "/signout", nil)
+	b.do(http.MethodPost, "/signout", url.Values{"csrf": {"forged"}})
+	if !signedIn() {
+		t.Error("a link or a forged form signed the person out")
+	}
+	if done := b.do(http.MethodPost, "/signout", url.Values{"csrf": {b.hidden(page.text, "csrf")}}); !strings.Contains(done.text, "You are signed out") || signedIn() {
+		t.Errorf("the form left the session: %s", done.text)
 	}
 }
 

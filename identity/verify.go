@@ -9,6 +9,7 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -148,6 +149,10 @@ func signInText(err error) (text string, ok bool) {
 	case errors.Is(err, errDisabled):
 		return textDisabled, true
 	case errors.Is(err, errTooMany):
+		return textTooMany, true
+	}
+	var e *arm.Error
+	if errors.As(err, &e) && e.Kind == arm.Throttled { // the queue for hashing is full
 		return textTooMany, true
 	}
 	return "", false
