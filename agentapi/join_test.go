@@ -35,12 +35,13 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // machine is a whole session host: its disk, and a real agent when it runs.
 type machine struct {
-	t     testing.TB
-	d     *door
-	dir   string
-	about deskyard.Machine
-	stack *desk
-	log   *lockedBuffer
+	t      testing.TB
+	d      *door
+	dir    string
+	about  deskyard.Machine
+	stack  *desk
+	log    *lockedBuffer
+	loader *shelf // nil: no boot loader
 
 	mu      sync.Mutex // guards what follows
 	failing string     // name of a check that fails
@@ -128,14 +129,18 @@ func (m *machine) boot() {
 			return agent.Finding{Failed: m.failing == name, Message: "as the test wants"}
 		}
 	}
-	a, err := agent.New(agent.Options{
+	o := agent.Options{
 		StateFile: m.path("agent.json"), KeyFile: m.path("key"), StatusFile: m.path("status.json"), Version: "1.0.0",
 		Machine:  func(context.Context) (deskyard.Machine, error) { return m.about, nil },
 		Checks:   []agent.Check{{Name: deskyard.CheckSxSListener, Look: look(deskyard.CheckSxSListener)}, {Name: deskyard.CheckURLs, Look: look(deskyard.CheckURLs)}},
 		Stack:    m.stack,
 		Stopping: func(context.Context) bool { m.mu.Lock(); defer m.mu.Unlock(); return m.halting },
 		Log:      slog.New(slog.NewTextHandler(io.MultiWriter(m.log, logTo{m.t}), nil)), Now: m.now,
-	})
+	}
+	if m.loader != nil {
+		o.Loader = m.loader
+	}
+	a, err := agent.New(o)
 	if err != nil {
 		m.t.Fatal(err)
 	}
