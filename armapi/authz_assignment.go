@@ -232,20 +232,11 @@ func (z *authorization) getAssignment(ctx context.Context, req *Request) (Respon
 	if err != nil {
 		return Response{}, err
 	}
-	a, ok := findAssignment(x, req.ID)
+	a, ok := x.Assignment(req.ID)
 	if !ok {
 		return Response{}, arm.Errorf(arm.Missing, "RoleAssignmentNotFound", "The role assignment '%s' is not found.", clip(req.ID.Name()))
 	}
 	return Response{Body: renderAssignment(a)}, nil
-}
-
-func findAssignment(x *rbac.Index, id arm.ResourceID) (rbac.Assignment, bool) {
-	all, key := x.Assignments(), id.Key()
-	i, ok := slices.BinarySearchFunc(all, key, func(a rbac.Assignment, key string) int { return strings.Compare(a.ID().Key(), key) })
-	if !ok {
-		return rbac.Assignment{}, false
-	}
-	return all[i], true
 }
 
 func (z *authorization) deleteAssignment(ctx context.Context, req *Request) (Response, error) {
@@ -393,3 +384,20 @@ func (z *authorization) assignmentFilter(ctx context.Context, req *Request, term
 
 // lastPart is what stands behind the last slash.
 func lastPart(id string) string { return id[strings.LastIndexByte(id, '/')+1:] }
+
+// removingAssignments tells other nodes, with the transaction that removes a
+// resource, that its role assignments go with it.
+func (s *Server) removingAssignments(ctx context.Context, tx deskyard.Tx, id arm.ResourceID) error {
+	if s.opt.Roles == nil {
+		return nil
+	}
+	return s.opt.Roles.Removing(ctx, tx, id)
+}
+
+// assignmentsRemoved makes the authorizer forget the assignments of a removed
+// resource: they must not reach a new one of the same name.
+func (s *Server) assignmentsRemoved(id arm.ResourceID) {
+	if s.opt.Roles != nil {
+		s.opt.Roles.Removed(id)
+	}
+}

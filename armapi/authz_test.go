@@ -335,6 +335,17 @@ func TestWhoManagesOneGroupMakesNoRoleForAnother(t *testing.T) {
 	d.must(201, "alice", "PUT", path, strings.Replace(body, `,"`+subScope+`"`, "", 1))
 }
 
+func TestAGroupMadeAnewDoesNotInheritTheOldOnesAssignments(t *testing.T) {
+	d := newAuthzDesk(t)
+	group := rgScope + "?api-version=2021-04-01"
+	d.must(201, "owner", "PUT", assignmentPath(rgScope, 2), assignmentJSON(rbac.Reader, personID(2)))
+	d.must(200, "alice", "GET", group, "")
+	d.must(202, "owner", "DELETE", group, "")
+	d.must(201, "owner", "PUT", group, `{"location":"eastus"}`)
+	d.refused(403, "AuthorizationFailed", "alice", "GET", group, "")
+	d.refused(404, "RoleAssignmentNotFound", "owner", "GET", assignmentPath(rgScope, 2), "")
+}
+
 func TestPermissionsSayWhatTheCallerMayDo(t *testing.T) {
 	d := newAuthzDesk(t)
 	path := rgScope + authNS + "permissions?api-version=2022-04-01"

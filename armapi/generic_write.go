@@ -246,7 +246,7 @@ func (x *exchange) delete(ctx context.Context) (Response, error) {
 		return Response{}, err
 	}
 	x.audit.written = x.audit.wanted
-	x.s.assignmentsRemoved()
+	x.s.assignmentsRemoved(w.Old.ID)
 	if x.target.row.AfterCommit != nil {
 		x.target.row.AfterCommit(ctx, &w)
 	}
@@ -267,15 +267,10 @@ func (s *Server) remove(ctx context.Context, row *ResourceType, w *Write, force 
 			return err
 		}
 	}
-	return w.Tx.DeleteResource(ctx, w.Old.ID)
-}
-
-// assignmentsRemoved makes the authorizer forget what it remembers of assignments:
-// those on a removed resource must not reach a new one of the same name.
-func (s *Server) assignmentsRemoved() {
-	if a, ok := s.access.(interface{ Changed() }); ok {
-		a.Changed()
+	if err := s.removingAssignments(ctx, w.Tx, w.Old.ID); err != nil {
+		return err
 	}
+	return w.Tx.DeleteResource(ctx, w.Old.ID)
 }
 
 // checkMatch applies If-Match and If-None-Match to what stands (nil: nothing).

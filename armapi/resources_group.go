@@ -216,6 +216,9 @@ func (g *groupRemoval) run(ctx context.Context, tx deskyard.Tx) error {
 		}
 		left = inUse
 	}
+	if err := g.server.removingAssignments(ctx, tx, g.request.ID); err != nil {
+		return err
+	}
 	return tx.DeleteResource(ctx, g.request.ID)
 }
 
@@ -239,7 +242,7 @@ func (g *groupRemoval) remove(ctx context.Context, tx deskyard.Tx, r deskyard.Re
 
 // finish runs after the commit.
 func (g *groupRemoval) finish(ctx context.Context) {
-	g.server.assignmentsRemoved()
+	g.server.assignmentsRemoved(g.request.ID)
 	told := map[string]bool{} // by their pool's own type
 	for _, w := range g.removed {
 		for _, h := range w.Dropped {

@@ -90,6 +90,31 @@ func (a *Authorizer) HasAny(ctx context.Context, p deskyard.Principal, scope arm
 	return x.HasAny(p, scope), nil
 }
 
+// Removing is called in the transaction that removes a resource: the store takes
+// its role assignments along, and what is later created under the same name must
+// not inherit them. It tells other nodes; Removed, after the commit, tells this one.
+// Most resources carry no assignment and cost nothing here. An assignment that
+// another node made within the last two seconds is not known yet, but its stamp has
+// this node look again before that time is over.
+func (a *Authorizer) Removing(ctx context.Context, tx deskyard.Tx, id arm.ResourceID) error {
+	if !a.carries(id) {
+		return nil
+	}
+	return Stamp(ctx, tx)
+}
+
+// Removed forgets the assignments of a removed resource.
+func (a *Authorizer) Removed(id arm.ResourceID) {
+	if a.carries(id) {
+		a.Changed()
+	}
+}
+
+func (a *Authorizer) carries(id arm.ResourceID) bool {
+	s := a.snapshot.Load()
+	return s == nil || s.index.Carries(id)
+}
+
 // Changed makes the next decision read the store again. Whoever committed a change
 // of roles or assignments, or removed resources that may carry assignments, calls
 // it before answering.

@@ -120,6 +120,27 @@ func TestAuthorizerReloadsOnlyWhenTheStampChanged(t *testing.T) {
 	}
 }
 
+func TestARemovedResourcesAssignmentsAreForgottenAndOthersRemoveForFree(t *testing.T) {
+	ctx := context.Background()
+	store := &memory{}
+	store.put(t, given(t, alice, "Reader", pool), "1")
+	now := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	a := &Authorizer{Store: store, Now: now.now}
+	p := deskyard.Principal{ObjectID: alice}
+	if err := a.Allow(ctx, p, poolRead, arm.MustParseID(pool)); err != nil {
+		t.Fatal(err)
+	}
+	a.Removed(arm.MustParseID(group + "/providers/Microsoft.DesktopVirtualization/workspaces/ws"))
+	if _, err := a.Index(ctx); err != nil || store.lists != 1 {
+		t.Errorf("removing a workspace without assignments read them all again (%d times), %v", store.lists, err)
+	}
+	store.rows = nil // the store removed the pool with its assignment
+	a.Removed(arm.MustParseID(pool))
+	if err := a.Allow(ctx, p, poolRead, arm.MustParseID(pool)); err == nil {
+		t.Error("the removed pool's assignment reaches a new pool of the same name")
+	}
+}
+
 func TestAuthorizerRefusesWhenTheStoreCannotBeRead(t *testing.T) {
 	store := &memory{fail: errors.New("disk on fire")}
 	a := &Authorizer{Store: store}

@@ -1,6 +1,8 @@
 package rbac
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -14,6 +16,7 @@ type Index struct {
 	roles       map[string]*role // by GUID
 	byPrincipal map[string]grants
 	assignments []Assignment // by id
+	keys        []string     // of assignments, in the same order
 }
 
 // grants are one principal's roles, by the key of the scope they were given at.
@@ -33,7 +36,7 @@ func NewIndex(custom []RoleDefinition, assignments []Assignment) *Index {
 	for _, d := range custom {
 		x.roles[strings.ToLower(d.GUID)] = compile(d)
 	}
-	sort.Slice(x.assignments, func(i, j int) bool { return x.assignments[i].ID().Key() < x.assignments[j].ID().Key() })
+	x.sortAssignments()
 	for _, a := range x.assignments {
 		principal := strings.ToLower(a.PrincipalID)
 		g := x.byPrincipal[principal]
@@ -45,6 +48,19 @@ func NewIndex(custom []RoleDefinition, assignments []Assignment) *Index {
 		g[key] = append(g[key], x.roles[strings.ToLower(a.RoleGUID)]) // nil for an unknown role: still an assignment
 	}
 	return x
+}
+
+// sortAssignments orders them by id, making each key once.
+func (x *Index) sortAssignments() {
+	byKey := make(map[string]Assignment, len(x.assignments))
+	for _, a := range x.assignments {
+		byKey[a.ID().Key()] = a
+	}
+	x.keys = slices.Sorted(maps.Keys(byKey))
+	x.assignments = x.assignments[:0]
+	for _, k := range x.keys {
+		x.assignments = append(x.assignments, byKey[k])
+	}
 }
 
 // Allowed reports whether the principal may perform a management action at scope.
@@ -162,6 +178,22 @@ func (x *Index) Roles() []RoleDefinition {
 
 // Assignments are all role assignments, by id. The caller must not change them.
 func (x *Index) Assignments() []Assignment { return x.assignments }
+
+// Assignment is the role assignment with that id.
+func (x *Index) Assignment(id arm.ResourceID) (Assignment, bool) {
+	i, ok := slices.BinarySearch(x.keys, id.Key())
+	if !ok {
+		return Assignment{}, false
+	}
+	return x.assignments[i], true
+}
+
+// Carries reports whether any role assignment stands at scope or below it.
+func (x *Index) Carries(scope arm.ResourceID) bool {
+	below := strings.TrimSuffix(scope.Key(), "/") + "/"
+	i, _ := slices.BinarySearch(x.keys, below)
+	return i < len(x.keys) && strings.HasPrefix(x.keys[i], below)
+}
 
 // Denied is ARM's answer to a caller without the right, in ARM's own words: it
 // names the missing action and the scope.

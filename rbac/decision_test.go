@@ -178,6 +178,19 @@ func TestHasAnySeesRolesAboveAndBelow(t *testing.T) {
 	}
 }
 
+func TestCarriesSeesAssignmentsAtAndBelow(t *testing.T) {
+	x := NewIndex(nil, []Assignment{given(t, alice, "Reader", pool)})
+	for scope, want := range map[string]bool{"/": true, sub: true, group: true, strings.ToUpper(pool): true,
+		host: false, pool + "0": false, sub + "/resourceGroups/rg": false, sub + "/resourceGroups/zz": false} {
+		if got := x.Carries(arm.MustParseID(scope)); got != want {
+			t.Errorf("Carries(%s) is %v, want %v", scope, got, want)
+		}
+	}
+	if a, ok := x.Assignment(x.Assignments()[0].ID()); !ok || !a.SameGrant(x.Assignments()[0]) {
+		t.Error("an assignment is not found by its id")
+	}
+}
+
 func TestDeniedSpeaksInARMsWords(t *testing.T) {
 	err := Denied(deskyard.Principal{ObjectID: alice, Name: "alice@example.com"}, poolWrite, arm.MustParseID(pool))
 	want := "The client 'alice@example.com' with object id '" + alice + "' does not have authorization to perform action '" +
