@@ -30,8 +30,9 @@ func (t *transaction) AppendAudit(ctx context.Context, e deskyard.AuditEvent) er
 	if err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
-	lower := func(s string) string { return strings.ToLower(cleaned(s)) }
-	scope := lower(e.Scope)
+	// Of a path or a name of any length, the index has the beginning; doc has all.
+	lower := func(s string) string { return clipped(strings.ToLower(cleaned(s)), 512) }
+	scope := clipped(strings.ToLower(cleaned(e.Scope)), longestIndexed-512)
 	if scope != "/" {
 		scope = strings.TrimRight(scope, "/")
 	}

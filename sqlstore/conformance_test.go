@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/directory"
 	"github.com/deskyard/deskyard/sqlstore"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -323,6 +325,49 @@ func TestTextThatCannotBeStoredIsRefusedByName(t *testing.T) {
 				return err
 			})
 			wantKind(t, err, arm.Invalid)
+		}
+	})
+}
+
+// noise is text that no index can compress.
+func noise(n int) string {
+	r := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[r.IntN(64)]
+	}
+	return string(b)
+}
+
+func TestTextTooLongForAnIndexIsRefusedOrClipped(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, db *sqlstore.DB) {
+		ctx := t.Context()
+		long := noise(4000)
+		for _, r := range []deskyard.Resource{
+			{ID: pool(long)}, located(pool("a"), map[string]string{"t": long}), located(pool("a"), map[string]string{long: ""}),
+			located(pool("a"), nil, deskyard.Ref{Relation: "r", Target: pool(long)}),
+		} {
+			wantKind(t, db.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+				_, err := tx.PutResource(ctx, r)
+				return err
+			}), arm.Invalid)
+		}
+		h := host("p", 1)
+		h.ID = pool("p").Child("sessionHosts", long)
+		_, err := putHost(t, db, h)
+		wantKind(t, err, arm.Invalid)
+		wantKind(t, db.CreateUser(ctx, directory.User{ObjectID: "o", UPN: long}), arm.Invalid)
+
+		// What Azure allows at most, and what must be kept whatever it is.
+		put(t, db, located(pool(noise(64)), map[string]string{noise(512): noise(256)}))
+		must(t, db.CreateGroup(ctx, directory.Group{ObjectID: "g", DisplayName: long}))
+		same(t, found(db.Groups(ctx, directory.Query{}))(t).Items, []directory.Group{{ObjectID: "g", DisplayName: long}})
+		write(t, db, func(ctx context.Context, tx deskyard.Tx) error {
+			return tx.AppendAudit(ctx, deskyard.AuditEvent{ID: "1", At: start, Scope: pool(long).String(), Caller: long, CallerID: long, Action: long})
+		})
+		p := found(db.AuditEvents(ctx, deskyard.AuditQuery{Scope: id("%s", group)}))(t)
+		if len(p.Items) != 1 || p.Items[0].Caller != long || p.Items[0].Scope != pool(long).String() {
+			t.Fatalf("%d events", len(p.Items))
 		}
 	})
 }

@@ -101,7 +101,7 @@ func (o object[T]) list(ctx context.Context, q queries, page directory.Query) (d
 
 // place is the title in lower case and then the id, which makes it unique.
 func (o object[T]) place(v T) string {
-	return strings.ToLower(cleaned(o.title(v)) + " " + o.id(v))
+	return strings.ToLower(clipped(cleaned(o.title(v)), longestIndexed/2) + " " + o.id(v))
 }
 
 // create inserts an object with its names.
@@ -191,7 +191,7 @@ func (o object[T]) putNames(ctx context.Context, tx *transaction, id string, v T
 // fail the whole transaction.
 func (o object[T]) encode(v T) (string, error) {
 	for _, n := range append(o.names(v), naming{"id", o.id(v)}) {
-		if n.name == "" || !storable(n.name) {
+		if n.name == "" || !storable(n.name) || 2*len(n.name) > longestIndexed {
 			return "", arm.Errorf(arm.Invalid, "Request_BadRequest", "Invalid value specified for property '%s' of resource '%s'.", n.kind, o.kind)
 		}
 	}

@@ -55,26 +55,26 @@ func BenchmarkHostList(b *testing.B) {
 	}
 	var list, scan, codec time.Duration
 	for b.Loop() {
-		begin := time.Now()
+		begin := settled()
 		page, err := db.SessionHosts(b.Context(), deskyard.HostQuery{Pool: pool})
 		if err != nil || len(page.Items) != benchRows {
 			b.Fatalf("%d hosts, %v", len(page.Items), err)
 		}
-		listed := time.Now()
+		list += cpuTime() - begin
+		begin = settled()
 		docs, err := scanHosts(b.Context(), db, pool)
 		if err != nil || len(docs) != benchRows {
 			b.Fatalf("%d rows, %v", len(docs), err)
 		}
-		scanned := time.Now()
+		scan += cpuTime() - begin
+		begin = settled()
 		for _, doc := range docs {
 			var h deskyard.SessionHost
 			if err := json.Unmarshal(doc, &h); err != nil {
 				b.Fatal(err)
 			}
 		}
-		codec += time.Since(scanned)
-		scan += scanned.Sub(listed)
-		list += listed.Sub(begin)
+		codec += cpuTime() - begin
 	}
 	b.ReportMetric(list.Seconds()*1000/float64(b.N), "list-ms")
 	b.ReportMetric(scan.Seconds()*1000/float64(b.N), "scan-ms")

@@ -117,6 +117,19 @@ func storable(s string) bool {
 	return utf8.ValidString(s) && !strings.Contains(s, "\x00")
 }
 
+// longestIndexed bounds what goes into one index row, in bytes: PostgreSQL refuses
+// rows of more than 2,704, the row's own parts included.
+const longestIndexed = 2560
+
+// clipped is the beginning of s, at most n bytes, for text that is indexed but may
+// be of any length.
+func clipped(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
 // cleaned is s with what is not storable replaced, for text that is kept for
 // people to read (the audit log must not lose a line over it).
 func cleaned(s string) string {

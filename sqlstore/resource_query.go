@@ -149,6 +149,9 @@ func (t *transaction) putResource(ctx context.Context, r deskyard.Resource) (des
 	if !storable(text) || r.ID.IsZero() {
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The resource id %q cannot be stored.", r.ID)
 	}
+	if err := tooLong(key, r); err != nil {
+		return deskyard.Resource{}, err
+	}
 	envelope, err := json.Marshal(r.Envelope)
 	if err != nil {
 		return deskyard.Resource{}, err
@@ -177,6 +180,26 @@ func (t *transaction) putResource(ctx context.Context, r deskyard.Resource) (des
 	}
 	r.Version++
 	return r, t.index(ctx, key, r)
+}
+
+// tooLong refuses what would not fit into an index.
+func tooLong(key string, r deskyard.Resource) error {
+	if len(key) > longestIndexed {
+		return arm.Errorf(arm.Invalid, "InvalidResourceName", "The resource id is %d bytes long; at most %d can be stored.", len(key), longestIndexed)
+	}
+	for name, value := range r.Envelope.Tags {
+		if len(key)+len(name)+len(value) > longestIndexed {
+			return arm.Errorf(arm.Invalid, "InvalidTagValue", "The tag '%.64s' and the resource id are together %d bytes long; at most %d can be stored.",
+				name, len(key)+len(name)+len(value), longestIndexed).WithTarget("tags")
+		}
+	}
+	for _, ref := range r.Refs {
+		if n := len(key) + len(ref.Target.Key()); n > longestIndexed {
+			return arm.Errorf(arm.Invalid, "InvalidResourceReference", "The resource ids %s and %.64s… are together %d bytes long; at most %d can be stored.",
+				r.ID, ref.Target, n, longestIndexed)
+		}
+	}
+	return nil
 }
 
 // index writes the rows by which the resource is found: its tags and its refs.

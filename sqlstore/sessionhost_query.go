@@ -89,7 +89,7 @@ func (t *transaction) PutSessionHost(ctx context.Context, h deskyard.SessionHost
 	if err != nil {
 		return deskyard.SessionHost{}, fmt.Errorf("encode session host %s: %w", h.ID, err)
 	}
-	if !storable(h.ID.String()) || !storable(h.ObjectID) || len(h.ID.Segments) < 2 {
+	if !storable(h.ID.String()) || !storable(h.ObjectID) || len(h.ID.Segments) < 2 || 2*len(key) > longestIndexed {
 		return deskyard.SessionHost{}, arm.Errorf(arm.Invalid, "InvalidResourceName", "The session host id %q cannot be stored.", h.ID)
 	}
 	objectID := strings.ToLower(h.ObjectID)

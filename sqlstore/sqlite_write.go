@@ -44,7 +44,7 @@ var errEnded = errors.New("the transaction has ended: its closure has returned")
 func startWriter(ctx context.Context, path, synchronous string, m *meter) (*writer, error) {
 	db, err := sql.Open("sqlite", sqliteDSN(path, synchronous,
 		"cache_size(-32768)",       // KiB: a full batch's pages stay in memory until its commit
-		"wal_autocheckpoint(4000)", // pages: four batches of changes to one page are copied once
+		"wal_autocheckpoint(4000)", // pages, 16 MiB: what changes often is copied into the database once for many commits
 	))
 	if err != nil {
 		return nil, err

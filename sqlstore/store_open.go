@@ -76,7 +76,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return nil, fmt.Errorf("open store: DSN starts with neither %q nor %q", "sqlite:", "postgres://")
 }
 
-type insideWrite struct{ *DB }
+// insideWrite marks the context of a closure of db.
+type insideWrite struct{ db *DB }
 
 // Write implements deskyard.Store. A panic of f passes through to the caller,
 // its writes rolled back. When ctx ends before f's turn, f does not run; once it
