@@ -68,26 +68,26 @@ func (s *story) listsComponents(ctx context.Context) error {
 		return err
 	}
 	s.t.Log("\n" + out)
-	for _, component := range []string{"agent", "bootloader", "sxs-stack", "monitoring-agent"} {
+	for _, component := range []string{"Infrastructure Agent", "Boot Loader", "SxS Network Stack", "Monitoring Agent"} {
 		line := lineWith(out, component)
-		if line == "" || !strings.ContainsAny(line, "0123456789") {
-			return fmt.Errorf("component %s has no version in:\n%s", component, out)
+		if !strings.ContainsAny(line, "0123456789") || !strings.Contains(line, "Running") {
+			return fmt.Errorf("component %s does not run with a version:\n%s", component, out)
 		}
 	}
 	host, err := s.pool.Host(ctx, hostName)
 	if err != nil {
 		return err
 	}
-	if v := host.Properties.AgentVersion; v == "" || !strings.Contains(lineWith(out, "agent"), v) {
-		return fmt.Errorf("the API says agent version %q, the machine %q", v, lineWith(out, "agent"))
+	if v := host.Properties.AgentVersion; v == "" || !strings.Contains(lineWith(out, "Infrastructure Agent"), v) {
+		return fmt.Errorf("the API says agent version %q, the machine %q", v, lineWith(out, "Infrastructure Agent"))
 	}
 	return nil
 }
 
-// lineWith is the line whose first word is word.
-func lineWith(text, word string) string {
+// lineWith is the line that starts so, "" if there is none.
+func lineWith(text, start string) string {
 	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) > 0 && f[0] == word {
+		if strings.HasPrefix(line, start) {
 			return strings.TrimSpace(line)
 		}
 	}

@@ -104,7 +104,7 @@ func (s *story) prepare() {
 		}
 		t.Logf("the run's files are left in %s", s.dir)
 	})
-	if s.debs, err = join.FindPackages(filepath.Join(s.repo, "dist")); err != nil {
+	if s.debs, err = join.FindPackages(filepath.Join(s.repo, "dist", "packages")); err != nil {
 		t.Fatal(err)
 	}
 	if s.image, err = guest.BuildImage(s.ctx, s.repo); err != nil {

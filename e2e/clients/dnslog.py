@@ -19,7 +19,7 @@ def question(packet):
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
-with open(sys.argv[1], "w", buffering=1, encoding="utf-8") as log:
+with open(sys.argv[1], "a", buffering=1, encoding="utf-8") as log:
     while True:
         packet, client = server.recvfrom(4096)
         if len(packet) < 12:

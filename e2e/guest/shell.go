@@ -131,33 +131,35 @@ func (s *Shell) feed(ctx context.Context, command string, in io.Reader) (string,
 	if err != nil {
 		return "", err
 	}
+	// Closing the connection is what ends each of the calls below on a machine that
+	// has stopped answering.
+	unwatch := context.AfterFunc(ctx, func() { client.Close() })
+	defer unwatch()
+	out, err := execute(client, command, in)
+	var exit *ssh.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.close()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return out, fmt.Errorf("run %q: %w", brief(command), context.Cause(ctx))
+	case err != nil:
+		return out, fmt.Errorf("run %q: %w", brief(command), err)
+	}
+	return out, nil
+}
+
+// execute runs one command to its end.
+func execute(client *ssh.Client, command string, in io.Reader) (string, error) {
 	session, err := client.NewSession()
 	if err != nil {
-		s.close()
 		return "", fmt.Errorf("open an SSH session: %w", err)
 	}
 	defer session.Close()
 	var out, problems bytes.Buffer
 	session.Stdin, session.Stdout, session.Stderr = in, &out, &problems
-	done := make(chan error, 1)
-	if err := session.Start(command); err != nil {
-		s.close()
-		return "", fmt.Errorf("start %q: %w", brief(command), err)
-	}
-	go func() { done <- session.Wait() }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		s.close() // which ends Wait
-		<-done
-		return out.String(), fmt.Errorf("run %q: %w", brief(command), context.Cause(ctx))
-	}
-	if err != nil {
-		var exit *ssh.ExitError
-		if !errors.As(err, &exit) {
-			s.close()
-		}
-		return out.String(), fmt.Errorf("run %q: %w: %s", brief(command), err, strings.TrimSpace(problems.String()))
+	if err := session.Run(command); err != nil {
+		return out.String(), fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))
 	}
 	return out.String(), nil
 }

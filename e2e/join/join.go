@@ -16,7 +16,7 @@ import (
 // Packages are the two Debian packages of a session host.
 type Packages struct{ Agent, BootLoader string }
 
-// FindPackages returns the amd64 packages that `make packages` left in dist.
+// FindPackages returns the amd64 packages that `make packages` left in dist/packages.
 func FindPackages(dist string) (Packages, error) {
 	var p Packages
 	for _, one := range []struct {

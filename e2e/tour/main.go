@@ -74,7 +74,7 @@ func (t *tour) run(ctx context.Context) error {
 	if t.dir, err = os.MkdirTemp("", "deskyard-demo-"); err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	debs, err := join.FindPackages(filepath.Join(repo, "dist"))
+	debs, err := join.FindPackages(filepath.Join(repo, "dist", "packages"))
 	if err != nil {
 		return err
 	}
