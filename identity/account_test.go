@@ -101,6 +101,21 @@ func TestUnknownNamesGetTheAnswerOfWrongPasswords(t *testing.T) {
 	}
 }
 
+func TestRefusalsComeOnAGridOfTime(t *testing.T) {
+	y := newYard(t)
+	y.grid = 200 * time.Millisecond
+	r := httptest.NewRequest("POST", testBase+"/", nil)
+	for _, name := range []string{y.creds.AdminUPN, "nobody@deskyard.local"} {
+		start := time.Now()
+		if _, err := y.verifyUser(t.Context(), r, name, "wrong password"); err == nil {
+			t.Fatal("a wrong password was accepted")
+		}
+		if took := time.Since(start); took < y.grid {
+			t.Errorf("the refusal of %s took %v, less than the grid of %v", name, took, y.grid)
+		}
+	}
+}
+
 func TestPasswordsFromOneAddressAreLimited(t *testing.T) {
 	y := newYard(t)
 	last := answer{}

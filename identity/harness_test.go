@@ -88,6 +88,7 @@ func newYard(t testing.TB, change ...func(*Options)) *yard {
 	if err != nil {
 		t.Fatal(err)
 	}
+	y.grid = 0
 	return y
 }
 

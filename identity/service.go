@@ -75,6 +75,7 @@ type Service struct {
 	issuers   map[string]bool
 	options   Options
 	passwords *Passwords
+	grid      time.Duration // refusalGrid, but in tests
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -103,7 +104,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	s := &Service{
 		store: o.Store, keys: o.Keys, tenant: tenant, bases: bases, options: o,
-		passwords: o.Passwords, log: cmp.Or(o.Log, slog.Default()), now: o.Now,
+		passwords: o.Passwords, grid: refusalGrid, log: cmp.Or(o.Log, slog.Default()), now: o.Now,
 	}
 	if s.passwords == nil {
 		s.passwords = NewPasswords()

@@ -46,10 +46,29 @@ var (
 	errLocked = errors.New("account locked") // inside verifyUser only
 )
 
-// verifyUser checks a name and a password. Every attempt is counted before the
-// password is looked at, so that many at once gain nothing. Whatever is wrong, it
-// takes the time of one hash.
+// refusalGrid is what the time until a refusal is rounded up to. Counting an attempt
+// is a write to disk that only a name that exists causes; the grid hides it.
+const refusalGrid = 250 * time.Millisecond
+
+// verifyUser checks a name and a password. Whatever is wrong with them, the answer
+// and the time that it takes are the same.
 func (s *Service) verifyUser(ctx context.Context, r *http.Request, name, password string) (directory.User, error) {
+	start := time.Now()
+	u, err := s.checkUser(ctx, r, name, password)
+	if errors.Is(err, errCredentials) && s.grid > 0 {
+		rest := time.NewTimer(s.grid - time.Since(start)%s.grid)
+		defer rest.Stop()
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+		}
+	}
+	return u, err
+}
+
+// checkUser counts every attempt before the password is looked at, so that many at
+// once gain nothing, and hashes once in any case.
+func (s *Service) checkUser(ctx context.Context, r *http.Request, name, password string) (directory.User, error) {
 	if !s.attempts.allow(originKey(s.address(r))) {
 		s.signIns.WithLabelValues("throttled").Inc()
 		return directory.User{}, errTooMany
