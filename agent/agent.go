@@ -84,6 +84,8 @@ type brokers struct {
 	uris   []string
 	pin    string
 	expect Expectations
+
+	checkedIn string // surroundings of the checks on the board
 }
 
 // New makes an Agent.
@@ -250,12 +252,6 @@ func (a *Agent) know(st State) {
 	a.brokers.mu.Lock()
 	defer a.brokers.mu.Unlock()
 	a.uris, a.pin = st.BrokerURIs, st.CAPin
-}
-
-func (a *Agent) service() (uris []string, pin string, e Expectations) {
-	a.brokers.mu.Lock()
-	defer a.brokers.mu.Unlock()
-	return a.uris, a.pin, a.expect
 }
 
 // CheckNow runs the health checks at once and waits for them.

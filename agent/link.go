@@ -316,6 +316,9 @@ func (c *control) desired(ctx context.Context, m reverse.Message) {
 
 // report sends the board whenever it changes.
 func (c *control) report(ctx context.Context) {
+	if c.a.checkAnew(ctx) != nil {
+		return // the link has ended
+	}
 	for {
 		r, known, changed := c.a.board.read()
 		if known { // the first report must hold the checks' results

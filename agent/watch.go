@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 // often is cheap; health checks start programs and ask the network.
 const (
 	checkEach = 30 * time.Second
+	checkSoon = 5 * time.Second // while something is wrong: it may just be starting
 	lookEach  = 2 * time.Second
 	checkTime = 10 * time.Second
 	lookTime  = 5 * time.Second
@@ -31,8 +33,8 @@ type Surroundings struct {
 	Machine    deskyard.Machine
 }
 
-// Finding is what a check found: the zero value is failure's opposite only with
-// Failed false. Message says what was found and, when it failed, what to do.
+// Finding is what a check found. Message says what that was and, when the check
+// failed, what to do.
 type Finding struct {
 	Failed  bool
 	Code    int
@@ -47,35 +49,29 @@ type Check struct {
 
 // watch keeps the board until ctx ends.
 func (a *Agent) watch(ctx context.Context) {
-	looks, checks := time.NewTicker(lookEach), time.NewTicker(checkEach)
+	looks := time.NewTicker(lookEach)
 	defer looks.Stop()
+	checks := time.NewTimer(0)
 	defer checks.Stop()
 	a.look(ctx)
-	a.checkAll(ctx)
-	_, _, known := a.service()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-looks.C:
 			a.look(ctx)
-			if _, _, e := a.service(); e != known { // the service has said what to expect
-				known = e
-				a.checkAll(ctx)
-			}
 		case <-checks.C:
-			a.checkAll(ctx)
+			checks.Reset(a.checkAll(ctx))
 		case done := <-a.checks:
-			a.checkAll(ctx)
+			checks.Reset(a.checkAll(ctx))
 			close(done)
 		}
 	}
 }
 
-// checkAll runs every check beside the others.
-func (a *Agent) checkAll(ctx context.Context) {
-	var s Surroundings
-	s.BrokerURIs, s.CAPin, s.Expectations = a.service()
+// checkAll runs every check beside the others and says when to do so again.
+func (a *Agent) checkAll(ctx context.Context) time.Duration {
+	s := a.surroundings()
 	machine, err := a.o.Machine(ctx)
 	if err != nil {
 		a.log.Error("machine not described", "err", err)
@@ -92,9 +88,43 @@ func (a *Agent) checkAll(ctx context.Context) {
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
-		return // cut short: what failed is the end's doing
+		return checkEach // cut short: what failed is the end's doing
 	}
 	a.board.edit(func(r *deskyard.HostReport) { r.Checks = results })
+	a.brokers.mu.Lock()
+	a.checkedIn = s.where()
+	a.brokers.mu.Unlock()
+	for _, r := range results {
+		if r.Result == deskyard.CheckFailed {
+			return checkSoon
+		}
+	}
+	return checkEach
+}
+
+// surroundings is what the service has said of itself and of the host.
+func (a *Agent) surroundings() Surroundings {
+	a.brokers.mu.Lock()
+	defer a.brokers.mu.Unlock()
+	return Surroundings{Expectations: a.expect, BrokerURIs: a.uris, CAPin: a.pin}
+}
+
+// where tells whether results were found in these surroundings.
+func (s Surroundings) where() string {
+	return fmt.Sprint(s.Expectations, s.CAPin, s.BrokerURIs)
+}
+
+// checkAnew runs the checks again if the service's surroundings have changed since:
+// what they found before is not worth reporting.
+func (a *Agent) checkAnew(ctx context.Context) error {
+	s := a.surroundings()
+	a.brokers.mu.Lock()
+	fits := a.checkedIn == s.where()
+	a.brokers.mu.Unlock()
+	if fits {
+		return nil
+	}
+	return a.CheckNow(ctx)
 }
 
 func (a *Agent) result(name string, f Finding) deskyard.HealthCheck {
