@@ -60,6 +60,9 @@ func startWriter(ctx context.Context, path, synchronous string, m *meter) (*writ
 
 // write waits for a turn, runs f in it and waits for the commit.
 func (w *writer) write(ctx context.Context, f func(context.Context, *transaction) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	t := &turn{ctx: ctx, grant: make(chan *transaction), ran: make(chan error, 1), done: make(chan error, 1)}
 	select {
 	case w.queue <- t:
@@ -200,6 +203,9 @@ func (w *writer) member(ctx context.Context, t *turn) (wrote bool, err error) {
 // offer lets the caller run its closure; an error is the closure's, or the
 // caller's context's when it has left.
 func (w *writer) offer(t *turn) error {
+	if err := t.ctx.Err(); err != nil {
+		return err
+	}
 	tx := &transaction{queries: queries{&turnRunner{stmt: w.stmt}}}
 	select {
 	case t.grant <- tx:
