@@ -37,10 +37,11 @@ func deskyard() {
 	os.Exit(Report(os.Stderr, err))
 }
 
-// TestScripts runs the stories in testdata against a whole service. Each has a
-// resource group of its own, $group.
-func TestScripts(t *testing.T) {
+// TestCommandsAgainstAService runs the stories in testdata, and a person's login,
+// against a whole service. Each story has a resource group of its own, $group.
+func TestCommandsAgainstAService(t *testing.T) {
 	bootstrap := startService(t)
+	t.Run("a person logs in with a code", func(t *testing.T) { personLogsIn(t, bootstrap) })
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
