@@ -3,7 +3,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# 0.1.<commits>, and a mark of its own for a tree that is not committed: a version
+# published with other content is refused by services that have it.
+VERSION ?= 0.1.$(shell git rev-list --count HEAD 2>/dev/null || echo 0)$(shell git diff --quiet HEAD 2>/dev/null || date -u '+-dirty.%Y%m%d%H%M%S')
+VERSION := $(VERSION)
 GO      ?= go
 BIN     := bin
 DIST    := dist
@@ -19,8 +22,9 @@ build: ## the service and the administrator's CLI, in bin/
 
 .PHONY: packages
 packages: ## agent and boot loader packages for session hosts, in dist/
-	./packaging/build $(DIST)
-	mkdir -p $(BIN)/components && cp -u $(DIST)/* $(BIN)/components/
+	rm -rf $(DIST)/packages $(BIN)/components
+	cd packaging && $(GO) run . -version '$(VERSION)' -out ../$(DIST)/packages
+	mkdir -p $(BIN) && cp -r $(DIST)/packages $(BIN)/components
 
 .PHONY: deps
 deps: ## what the demo and the tests need from Debian (root, apt)
