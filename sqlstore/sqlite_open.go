@@ -65,22 +65,41 @@ func makeFile(path string) (string, error) {
 	return path, errors.Join(f.Chmod(0o600), f.Close())
 }
 
+// migrateSQLite runs the migrations while no other process does. Their lock is a
+// transaction on an empty database beside the real one: it ends with the process,
+// and with the context, on every system. The empty file stays.
 func migrateSQLite(ctx context.Context, path string, o Options) error {
-	db, err := sql.Open("sqlite", sqliteDSN(path, "synchronous(FULL)"))
+	beside, err := makeFile(path + "-migrating")
 	if err != nil {
 		return err
 	}
-	return errors.Join(migrate(ctx, db, goose.DialectSQLite3, o.Log), db.Close())
+	locks, err := sql.Open("sqlite", dsn(beside, "busy_timeout(60000)"))
+	if err != nil {
+		return err
+	}
+	lock, err := locks.BeginTx(ctx, nil)
+	if err != nil {
+		return errors.Join(fmt.Errorf("wait for another process to migrate the schema: %w", err), locks.Close())
+	}
+	db, err := sql.Open("sqlite", sqliteDSN(path, "synchronous(FULL)"))
+	if err == nil {
+		err = errors.Join(migrate(ctx, db, goose.DialectSQLite3, o.Log), db.Close())
+	}
+	return errors.Join(err, lock.Rollback(), locks.Close())
 }
 
-// sqliteDSN names a database file and how each of its connections is set up.
+// sqliteDSN names the database's file and how each of its connections is set up.
 func sqliteDSN(path string, pragmas ...string) string {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": append([]string{
+	return dsn(path, append([]string{
 		"busy_timeout(10000)", // another process may be at the file: a backup, deskyard doctor
 		"journal_mode(WAL)",
 		"foreign_keys(1)",
 		"journal_size_limit(67108864)", // gives the disk back after a burst
-	}, pragmas...)}
+	}, pragmas...)...)
+}
+
+func dsn(path string, pragmas ...string) string {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
 	u := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}
 	return u.String()
 }
