@@ -98,11 +98,7 @@ func (s *Service) checkUser(ctx context.Context, r *http.Request, name, password
 	if err != nil && !locked {
 		return directory.User{}, fmt.Errorf("count the attempt: %w", err)
 	}
-	hash := u.PasswordHash
-	if locked {
-		hash = ""
-	}
-	ok, err := s.passwords.Verify(ctx, hash, password)
+	ok, err := s.passwords.Verify(ctx, u.PasswordHash, password) // of a locked account, only for the time it takes
 	switch {
 	case err != nil:
 		return directory.User{}, fmt.Errorf("verify password: %w", err)
