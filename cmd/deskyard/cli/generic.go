@@ -33,11 +33,12 @@ func (g *genericUpdate) apply(resource map[string]any) error {
 		if !ok {
 			return usagef("--set %s is not of the form PATH=VALUE", arg)
 		}
-		v, err := g.value(raw)
+		at := resourcePath(path)
+		v, err := g.value(raw, isText(resource, at))
 		if err != nil {
 			return usagef("--set %s: %v", arg, err)
 		}
-		if err := setPath(resource, resourcePath(path), v); err != nil {
+		if err := setPath(resource, at, v); err != nil {
 			return usagef("--set %s: %v", arg, err)
 		}
 	}
@@ -52,8 +53,19 @@ func (g *genericUpdate) apply(resource map[string]any) error {
 	return nil
 }
 
-func (g *genericUpdate) value(raw string) (any, error) {
-	if g.ForceString {
+// isText reports whether what stands at a path is a string, and so will stay one:
+// every tag, and a property that holds one now.
+func isText(resource map[string]any, path []string) bool {
+	if len(path) > 1 && path[0] == "tags" {
+		return true
+	}
+	old, _ := getPath(resource, path)
+	_, isString := old.(string)
+	return isString
+}
+
+func (g *genericUpdate) value(raw string, text bool) (any, error) {
+	if g.ForceString || text && raw != "null" {
 		return raw, nil
 	}
 	switch raw {
@@ -78,7 +90,7 @@ func (g *genericUpdate) add(resource map[string]any) error {
 	}
 	list = slices.Clone(list)
 	for _, raw := range g.Add[1:] {
-		v, err := g.value(raw)
+		v, err := g.value(raw, false)
 		if err != nil {
 			return usagef("--add %s: %v", raw, err)
 		}

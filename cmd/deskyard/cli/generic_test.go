@@ -26,6 +26,7 @@ func TestGenericUpdateChangesTheResourceAsAzDoes(t *testing.T) {
 		{genericUpdate{Set: words{"friendlyName=y", "properties.ring=2"}}, `{"properties":{"friendlyName":"y","ring":2}}`},
 		{genericUpdate{Set: words{"FriendlyName=null"}}, `{"properties":{"friendlyName":null}}`},
 		{genericUpdate{Set: words{"tags.b=two", "friendlyName=x"}}, `{"tags":{"b":"two"}}`},
+		{genericUpdate{Set: words{"friendlyName=7", "tags.a=2"}}, `{"tags":{"a":"2"},"properties":{"friendlyName":"7"}}`},
 		{genericUpdate{Set: words{"ring=7"}, ForceString: true}, `{"properties":{"ring":"7"}}`},
 		{genericUpdate{Add: words{"refs", "r2"}}, `{"properties":{"refs":["r0","r1","r2"]}}`},
 		{genericUpdate{Remove: words{"refs", "0"}}, `{"properties":{"refs":["r1"]}}`},
