@@ -19,8 +19,12 @@ func (b build) archive(c component, goos, arch, program string) (manifest string
 	}
 	defer os.Remove(f.Name()) // gone after the rename
 	entry := filepath.Base(program)
+	args := c.args
+	if goos == "windows" && c.windows != nil {
+		args = c.windows
+	}
 	m, err := bootloader.Pack(f, bootloader.Manifest{
-		Component: c.name, Version: b.version, OS: goos, Arch: arch, Title: c.title, Entry: entry, Args: c.args,
+		Component: c.name, Version: b.version, OS: goos, Arch: arch, Title: c.title, Entry: entry, Args: args,
 	}, map[string]string{entry: program})
 	if err := errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
 		return "", fmt.Errorf("pack %s: %w", c.name, err)

@@ -24,14 +24,21 @@ type component struct {
 	title   string // as people know it
 	command string // folder below cmd, and the program's name
 	args    []string
-	deb     bool // installed by hand, so it has a package of its own
+	windows []string // arguments on Windows, where they differ
+	deb     bool     // installed by hand, so it has a package of its own
 }
 
 var all = []component{
-	{name: "agent", title: "Infrastructure Agent", command: "deskyard-agent", args: []string{"run"}, deb: true},
+	{name: "agent", title: "Infrastructure Agent", command: "deskyard-agent", args: []string{"run"}, windows: windowsAgent, deb: true},
 	{name: "bootloader", title: "Boot Loader", command: "deskyard-bootloader", args: []string{"run"}, deb: true},
 	{name: "sxs-stack", title: "SxS Network Stack", command: "deskyard-sxs"},
 	{name: "monitoring-agent", title: "Monitoring Agent", command: "deskyard-monitor"},
+}
+
+// windowsAgent tells the agent the places that the boot loader for Windows uses.
+var windowsAgent = []string{
+	"-state", `C:\ProgramData\Deskyard\agent.json`, "-key", `C:\ProgramData\Deskyard\registration-token`,
+	"-status", `C:\ProgramData\Deskyard\run\agent-status.json`, "-bootloader", `C:\ProgramData\Deskyard\run\bootloader.sock`, "run",
 }
 
 // build is what one run of this program makes.
@@ -83,7 +90,7 @@ func run(version, out, arches, only string, windows bool) error {
 		if only != "" && !strings.Contains(","+only+",", ","+c.name+",") {
 			continue
 		}
-		for _, arch := range strings.Split(arches, ",") {
+		for _, arch := range strings.FieldsFunc(arches, func(r rune) bool { return r == ',' }) {
 			errs = append(errs, b.linux(c, arch))
 		}
 		if windows {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/windows/registry"
 	"golang.org/x/sys/windows/svc"
 
 	"github.com/deskyard/deskyard/bootloader"
@@ -25,6 +26,9 @@ const serviceName = "DeskyardBootLoader"
 
 // runService runs under the service manager, or in the foreground at a console.
 func runService(c *commands) error {
+	if err := passKey(c.State); err != nil {
+		return err
+	}
 	isService, err := svc.IsWindowsService()
 	if err != nil {
 		return fmt.Errorf("ask whether this is a service: %w", err)
@@ -35,6 +39,31 @@ func runService(c *commands) error {
 		return c.supervise(ctx, nil, func() {})
 	}
 	return svc.Run(serviceName, service{c})
+}
+
+// passKey gives the agent the registration key that its installer left in the
+// registry, in the environment, until the machine has registered; then it erases it.
+func passKey(state string) error {
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SOFTWARE\Deskyard\Agent`, registry.QUERY_VALUE|registry.SET_VALUE)
+	if errors.Is(err, registry.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read registration key from the registry: %w", err)
+	}
+	defer k.Close()
+	const name, env = "RegistrationToken", "REGISTRATIONTOKEN"
+	value, _, err := k.GetStringValue(name)
+	if errors.Is(err, registry.ErrNotExist) || err == nil && value == "" {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read registration key from the registry: %w", err)
+	}
+	if _, err := bootloader.ReadService(filepath.Join(state, "agent.json")); err == nil {
+		return k.SetStringValue(name, "")
+	}
+	return os.Setenv(env, value)
 }
 
 // service adapts the supervisor to the service manager.
