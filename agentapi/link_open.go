@@ -32,7 +32,7 @@ const (
 // link upgrades the request and leaves net/http behind: what follows runs in fresh
 // goroutines, without the server's buffers and its grown stack.
 func (s *Server) link(w http.ResponseWriter, r *http.Request) {
-	from := s.sources.addr(r)
+	from := s.sources.trusted.Client(r)
 	select {
 	case s.opening <- struct{}{}:
 	default:

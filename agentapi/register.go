@@ -40,7 +40,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	// Not every ResponseWriter has deadlines (a test's recorder): ctx bounds the work then.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime))
-	a := &attempt{from: s.sources.addr(r), at: s.now(), scope: "/", trace: uuid.NewString()}
+	a := &attempt{from: s.sources.trusted.Client(r), at: s.now(), scope: "/", trace: uuid.NewString()}
 	w.Header().Set("x-ms-correlation-request-id", a.trace)
 	if !s.sources.allow(a.from) {
 		s.counts.registered("throttled")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/bootloader"
+	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/reverse"
 )
 
@@ -49,7 +49,7 @@ type Options struct {
 	// DomainJoinedCheck. Leave it false where users live in the service's own directory.
 	DirectoryRequired bool
 	// TrustedProxies may name the client in X-Forwarded-For.
-	TrustedProxies []netip.Prefix
+	TrustedProxies proxy.Trusted
 
 	Registerer prometheus.Registerer // nil: nothing is counted
 	Log        *slog.Logger          // nil: slog.Default()

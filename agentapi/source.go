@@ -1,14 +1,13 @@
 package agentapi
 
 import (
-	"net"
-	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/deskyard/deskyard/proxy"
 )
 
 // Bounds on registrations from one address: a few hundred machines behind one NAT
@@ -21,53 +20,15 @@ const (
 
 // sources knows where requests come from and how often.
 type sources struct {
-	trusted []netip.Prefix
+	trusted proxy.Trusted
 	now     func() time.Time
 
 	mu   sync.Mutex // guards seen
 	seen map[netip.Addr]*rate.Limiter
 }
 
-func newSources(trusted []netip.Prefix, now func() time.Time) *sources {
+func newSources(trusted proxy.Trusted, now func() time.Time) *sources {
 	return &sources{trusted: trusted, now: now, seen: map[netip.Addr]*rate.Limiter{}}
-}
-
-// addr is the client's address: the peer's, or the last one of X-Forwarded-For that
-// is not itself a trusted proxy when the peer is one.
-func (s *sources) addr(r *http.Request) netip.Addr {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	peer, err := netip.ParseAddr(host)
-	if err != nil {
-		return netip.Addr{}
-	}
-	peer = peer.Unmap().WithZone("")
-	if !s.isProxy(peer) {
-		return peer
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			break
-		}
-		peer = a.Unmap().WithZone("")
-		if !s.isProxy(peer) {
-			break
-		}
-	}
-	return peer
-}
-
-func (s *sources) isProxy(a netip.Addr) bool {
-	for _, p := range s.trusted {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
 }
 
 // allow counts one attempt from a; IPv6 clients are counted by their /64, which is

@@ -2,7 +2,6 @@ package armapi
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -39,7 +38,7 @@ func (s *Server) baseURL(r *http.Request) string {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	if s.trusted(r.RemoteAddr) {
+	if s.opt.TrustedProxies.Before(r) {
 		if p := firstOf(r.Header.Get("X-Forwarded-Proto")); p == "http" || p == "https" {
 			scheme = p
 		}
@@ -50,33 +49,9 @@ func (s *Server) baseURL(r *http.Request) string {
 	return scheme + "://" + host
 }
 
-// trusted reports whether the peer is a configured proxy.
-func (s *Server) trusted(peer string) bool {
-	a, err := netip.ParseAddrPort(peer)
-	if err != nil {
-		return false
-	}
-	for _, p := range s.opt.TrustedProxies {
-		if p.Contains(a.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
-}
-
-// clientAddress is whom the audit log names: the peer, or whom a trusted proxy
-// says that it speaks for.
+// clientAddress is whom the audit log names.
 func (s *Server) clientAddress(r *http.Request) string {
-	if s.trusted(r.RemoteAddr) {
-		list := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
-		if a, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
-			return a.String()
-		}
-	}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		return a.Addr().Unmap().String()
-	}
-	return r.RemoteAddr
+	return s.opt.TrustedProxies.Client(r).String()
 }
 
 func firstOf(list string) string {

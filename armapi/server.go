@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
 )
 
@@ -79,7 +79,7 @@ type Options struct {
 
 	// TrustedProxies are those whose X-Forwarded-Host and X-Forwarded-Proto decide
 	// about absolute links. From anyone else these headers are ignored.
-	TrustedProxies []netip.Prefix
+	TrustedProxies proxy.Trusted
 	Throttle       Throttle
 
 	Now      func() time.Time      // nil: time.Now

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/deskyard/deskyard/armapi"
 	"github.com/deskyard/deskyard/components"
 	"github.com/deskyard/deskyard/identity"
+	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
 	"github.com/deskyard/deskyard/sqlstore"
 	"github.com/deskyard/deskyard/token"
@@ -40,6 +42,7 @@ type service struct {
 	store        *sqlstore.DB
 	instance     instance
 	fresh        identity.Credentials // of the first start, until they are handed over
+	proxies      proxy.Trusted
 	roles        *rbac.Authorizer
 	identity     *identity.Service
 	minter       *token.Minter
@@ -52,6 +55,7 @@ type service struct {
 // Run serves until ctx ends, then drains and stops. The configuration must have
 // passed Check.
 func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err error) {
+	slog.SetDefault(log) // libraries log there
 	s := &service{config: c, version: version, log: log, now: time.Now, registry: prometheus.NewRegistry()}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, step := range []struct {
@@ -110,9 +114,13 @@ func (s *service) openIdentity(ctx context.Context) error {
 		return err
 	}
 	s.roles = &rbac.Authorizer{Store: s.store, Now: s.now}
+	if s.proxies, err = s.config.proxies(); err != nil {
+		return err
+	}
 	s.identity, err = identity.New(ctx, identity.Options{
 		Store: s.store, Keys: s.identityKeys, BaseURLs: append([]string{s.config.PublicURL}, s.config.AgentURL...),
-		Allow: s.roles.Allow, Audit: s.audit, Metrics: s.registry, Log: s.log, Now: s.now,
+		ClientAddress: func(r *http.Request) string { return s.proxies.Client(r).String() },
+		Allow:         s.roles.Allow, Audit: s.audit, Metrics: s.registry, Log: s.log, Now: s.now,
 	})
 	return err
 }
@@ -142,14 +150,10 @@ func (s *service) openDoors(context.Context) error {
 		Key: key, BrokerURIs: s.config.AgentURL, CAPin: s.authority.Pin(),
 		TenantID: s.instance.TenantID, Geography: s.config.Location[0],
 	}
-	proxies, err := s.config.proxies()
-	if err != nil {
-		return err
-	}
 	s.agents, err = agentapi.New(agentapi.Options{
 		Store: s.store, Tokens: s.minter, Components: s.catalogue, Downloads: s.catalogue.Handler(),
 		BrokerURIs: s.config.AgentURL, CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
-		TrustedProxies: proxies, Registerer: s.registry, Log: s.log, Now: s.now,
+		TrustedProxies: s.proxies, Registerer: s.registry, Log: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (s *service) openDoors(context.Context) error {
 		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
 		Locations:      locations(s.config.Location),
 		Endpoints:      armapi.Endpoints{CloudName: "Deskyard"},
-		TrustedProxies: proxies, Now: s.now, Log: s.log, Registry: s.registry,
+		TrustedProxies: s.proxies, Now: s.now, Log: s.log, Registry: s.registry,
 	})
 	if err != nil {
 		return err
@@ -195,8 +199,8 @@ func (s *service) close() error {
 }
 
 // proxies are the configured address prefixes of reverse proxies.
-func (c Config) proxies() ([]netip.Prefix, error) {
-	var list []netip.Prefix
+func (c Config) proxies() (proxy.Trusted, error) {
+	var list proxy.Trusted
 	for _, p := range c.TrustProxy {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
