@@ -74,18 +74,20 @@ func (z *authorization) putAssignment(ctx context.Context, req *Request) (Respon
 	req.Detail = fmt.Sprintf("role %s to %s %s", a.RoleGUID, a.PrincipalType, a.PrincipalID)
 	now := z.now().UTC()
 	status := http.StatusCreated
+	var step rbac.Step
 	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		var err error
 		a, status, err = storeAssignment(ctx, tx, a, req.Principal, now)
 		if err != nil {
 			return err
 		}
-		return rbac.Stamp(ctx, tx)
+		step, err = rbac.Advance(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return Response{}, err
 	}
-	z.roles.Changed()
+	z.roles.Put(step, a)
 	return Response{Status: status, Body: renderAssignment(a)}, nil
 }
 
@@ -245,6 +247,7 @@ func (z *authorization) deleteAssignment(ctx context.Context, req *Request) (Res
 		return Response{}, err
 	}
 	var gone *rbac.Assignment
+	var step rbac.Step
 	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		gone = nil
 		row, err := tx.Resource(ctx, req.ID)
@@ -265,7 +268,8 @@ func (z *authorization) deleteAssignment(ctx context.Context, req *Request) (Res
 		}
 		req.Detail = fmt.Sprintf("role %s from %s %s", a.RoleGUID, a.PrincipalType, a.PrincipalID)
 		gone = &a
-		return rbac.Stamp(ctx, tx)
+		step, err = rbac.Advance(ctx, tx)
+		return err
 	})
 	if err != nil {
 		return Response{}, err
@@ -273,7 +277,7 @@ func (z *authorization) deleteAssignment(ctx context.Context, req *Request) (Res
 	if gone == nil {
 		return Response{Status: http.StatusNoContent}, nil
 	}
-	z.roles.Changed()
+	z.roles.Drop(step, *gone)
 	return Response{Body: renderAssignment(*gone)}, nil
 }
 

@@ -2,14 +2,10 @@ package rbac
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -120,18 +116,6 @@ func (a *Authorizer) carries(id arm.ResourceID) bool {
 // it before answering.
 func (a *Authorizer) Changed() { a.changed.Add(1) }
 
-// Stamp tells other nodes of a change; it belongs in the transaction that makes it.
-func Stamp(ctx context.Context, tx deskyard.Tx) error {
-	doc, err := json.Marshal(uuid.NewString())
-	if err != nil {
-		return fmt.Errorf("encode the stamp of role assignments: %w", err)
-	}
-	if err := tx.PutSetting(ctx, stampName, doc); err != nil {
-		return fmt.Errorf("stamp the role assignments as changed: %w", err)
-	}
-	return nil
-}
-
 // Index is the newest snapshot, read again from the store when it may be out of date.
 func (a *Authorizer) Index(ctx context.Context) (*Index, error) {
 	if s := a.snapshot.Load(); a.fresh(s) {
@@ -159,12 +143,10 @@ func (a *Authorizer) refresh(ctx context.Context, old *snapshot) (*snapshot, err
 	// The counter and the stamp are read before the rows: a write in between makes
 	// this snapshot stale at once instead of being missed.
 	s := &snapshot{changed: a.changed.Load(), checked: a.now()}
-	doc, err := a.Store.Setting(ctx, stampName)
-	var missing *arm.Error
-	if err != nil && !(errors.As(err, &missing) && missing.Kind == arm.Missing) {
-		return nil, fmt.Errorf("read the stamp of role assignments: %w", err)
+	var err error
+	if s.stamp, err = readStamp(ctx, a.Store); err != nil {
+		return nil, err
 	}
-	s.stamp = string(doc)
 	if old != nil && old.stamp == s.stamp && old.changed == s.changed && s.checked.Sub(old.loaded) < reloadEvery {
 		s.index, s.loaded = old.index, old.loaded
 		return s, nil

@@ -141,6 +141,66 @@ func TestARemovedResourcesAssignmentsAreForgottenAndOthersRemoveForFree(t *testi
 	}
 }
 
+// stamps is a transaction that keeps the stamp in a memory.
+type stamps struct {
+	deskyard.Tx // what is not overridden here is not used
+	store       *memory
+}
+
+func (s stamps) Setting(ctx context.Context, name string) (json.RawMessage, error) {
+	return s.store.Setting(ctx, name)
+}
+
+func (s stamps) PutSetting(_ context.Context, _ string, doc json.RawMessage) error {
+	s.store.mu.Lock()
+	defer s.store.mu.Unlock()
+	s.store.stamp = doc
+	return nil
+}
+
+func TestOwnChangesAreAppliedWithoutReadingEverythingAgain(t *testing.T) {
+	ctx := context.Background()
+	store, now := &memory{}, &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	a := &Authorizer{Store: store, Now: now.now}
+	p, scope := deskyard.Principal{ObjectID: alice}, arm.MustParseID(pool)
+	allowed := func() bool {
+		t.Helper()
+		x, err := a.Index(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.Allowed(p, poolRead, scope)
+	}
+	advance := func() Step {
+		t.Helper()
+		step, err := Advance(ctx, stamps{store: store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return step
+	}
+	if allowed() {
+		t.Fatal("allowed before any assignment")
+	}
+	reader := given(t, alice, "Reader", group)
+	a.Put(advance(), reader)
+	if !allowed() || store.lists != 1 {
+		t.Errorf("after Put: allowed %v, read %d times, want true and once", allowed(), store.lists)
+	}
+	a.Drop(advance(), reader)
+	if allowed() || store.lists != 1 {
+		t.Errorf("after Drop: allowed %v, read %d times, want false and once", allowed(), store.lists)
+	}
+
+	// Another node changed something in between: the store is read, and is right.
+	advance()
+	step := advance()
+	a.Put(step, reader) // but the store does not have it any more
+	if allowed() || store.lists != 2 {
+		t.Errorf("after a change in between: allowed %v, read %d times, want false and twice", allowed(), store.lists)
+	}
+}
+
 func TestAuthorizerRefusesWhenTheStoreCannotBeRead(t *testing.T) {
 	store := &memory{fail: errors.New("disk on fire")}
 	a := &Authorizer{Store: store}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/deskyard/deskyard"
@@ -281,9 +282,50 @@ func TestRowsKeepAssignmentsAndRoles(t *testing.T) {
 	}
 }
 
-// BenchmarkAllowed decides with 10,000 assignments, for a user in 20 groups who is
-// allowed by the last of them, at the depth of a session.
-func BenchmarkAllowed(b *testing.B) {
+func TestAnIndexChangedStepByStepIsTheIndexBuiltAtOnce(t *testing.T) {
+	scopes := []string{"/", sub, group, pool}
+	people := []string{alice, desktops}
+	rapid.Check(t, func(t *rapid.T) {
+		x := NewIndex(nil, nil)
+		left := map[string]Assignment{}
+		for i := range rapid.IntRange(1, 12).Draw(t, "changes") {
+			a := Assignment{
+				Name:        fmt.Sprintf("bbbbbbbb-0000-0000-0000-%012d", rapid.IntRange(0, 4).Draw(t, "name")),
+				Scope:       arm.MustParseID(rapid.SampledFrom(scopes).Draw(t, "scope")),
+				RoleGUID:    rapid.SampledFrom([]string{Owner, Reader, "cccccccc-0000-0000-0000-00000000dead"}).Draw(t, "role"),
+				PrincipalID: rapid.SampledFrom(people).Draw(t, "principal"),
+				Description: fmt.Sprint(i),
+			}
+			if rapid.Bool().Draw(t, "put") {
+				x, left[a.ID().Key()] = x.with(a), a
+			} else {
+				x = x.without(a.ID())
+				delete(left, a.ID().Key())
+			}
+		}
+		var all []Assignment
+		for _, a := range left {
+			all = append(all, a)
+		}
+		want := NewIndex(nil, all)
+		if diff := cmp.Diff(want.Assignments(), x.Assignments(), cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("assignments (-at once +step by step):\n%s", diff)
+		}
+		for _, s := range scopes {
+			for _, who := range people {
+				for _, action := range []string{poolRead, poolWrite} {
+					p, scope := deskyard.Principal{ObjectID: who}, arm.MustParseID(s)
+					if want.Allowed(p, action, scope) != x.Allowed(p, action, scope) || want.HasAny(p, scope) != x.HasAny(p, scope) {
+						t.Fatalf("%s at %s for %s differs", action, s, who)
+					}
+				}
+			}
+		}
+	})
+}
+
+// manyAssignments are 10,000 on as many pools in 100 groups, for 2,000 principals.
+func manyAssignments() []Assignment {
 	assignments := make([]Assignment, 10_000)
 	for i := range assignments {
 		assignments[i] = Assignment{
@@ -293,19 +335,52 @@ func BenchmarkAllowed(b *testing.B) {
 			PrincipalID: fmt.Sprintf("dddddddd-0000-0000-0000-%012d", i%2000),
 		}
 	}
+	return assignments
+}
+
+// BenchmarkAllowed decides with 10,000 assignments, for a user in 20 groups who is
+// allowed by the last of them, at the depth of a session.
+func BenchmarkAllowed(b *testing.B) {
 	p := deskyard.Principal{ObjectID: alice}
 	for i := range 20 {
 		p.Groups = append(p.Groups, fmt.Sprintf("dddddddd-0000-0000-0000-%012d", i))
 	}
-	assignments = append(assignments, Assignment{
+	x := NewIndex(nil, append(manyAssignments(), Assignment{
 		Name: "bbbbbbbb-0000-0000-0001-000000000000", Scope: arm.MustParseID(group), RoleGUID: Contributor, PrincipalID: p.Groups[19],
-	})
-	x := NewIndex(nil, assignments)
+	}))
 	scope := arm.MustParseID(host + "/userSessions/2")
 	b.ReportAllocs()
 	for b.Loop() {
 		if !x.Allowed(p, "Microsoft.DesktopVirtualization/hostpools/sessionhosts/usersessions/read", scope) {
 			b.Fatal("denied")
 		}
+	}
+}
+
+// BenchmarkLoad reads and arranges 10,000 assignments: what a change costs every node.
+func BenchmarkLoad(b *testing.B) {
+	store := &memory{}
+	for _, a := range manyAssignments() {
+		row, err := a.Row()
+		if err != nil {
+			b.Fatal(err)
+		}
+		store.rows = append(store.rows, row)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Load(b.Context(), store); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPut adds an assignment of this node's own to 10,000.
+func BenchmarkPut(b *testing.B) {
+	x := NewIndex(nil, manyAssignments())
+	a := Assignment{Name: "bbbbbbbb-0000-0000-0001-000000000000", Scope: arm.MustParseID(group), RoleGUID: Contributor, PrincipalID: alice}
+	b.ReportAllocs()
+	for b.Loop() {
+		x.with(a)
 	}
 }
