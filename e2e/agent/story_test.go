@@ -72,6 +72,7 @@ func TestHostJoinsWithTheKeyAloneAndItsStatusStaysTrue(t *testing.T) {
 		{"restarted service: Available again", true, s.survivesServiceRestart},
 		{"drain mode is kept", false, s.drains},
 		{"a user's session is listed, sent a message and logged off", false, s.showsSessions},
+		{"Microsoft's SDK runs its session-host operations on the host", false, s.obeysMicrosoftsClient},
 		{"a clone of the disk is refused with the reason", false, s.refusesClone},
 		{"a forged key and a deleted pool's key are refused", false, s.refusesKeys},
 		{"a deleted host stays away until it gets a key", false, s.deletesHost},
@@ -90,6 +91,14 @@ func repository(t *testing.T) string {
 	return root
 }
 
+// override is an environment variable's value, or path where it is not set.
+func override(variable, path string) string {
+	if v := os.Getenv(variable); v != "" {
+		return v
+	}
+	return path
+}
+
 // prepare builds what the story needs and starts the service.
 func (s *story) prepare() {
 	t := s.t
@@ -104,7 +113,7 @@ func (s *story) prepare() {
 		}
 		t.Logf("the run's files are left in %s", s.dir)
 	})
-	if s.debs, err = join.FindPackages(filepath.Join(s.repo, "dist", "packages")); err != nil {
+	if s.debs, err = join.FindPackages(override("DESKYARD_PACKAGES", filepath.Join(s.repo, "dist", "packages"))); err != nil {
 		t.Fatal(err)
 	}
 	if s.image, err = guest.BuildImage(s.ctx, s.repo); err != nil {
@@ -112,7 +121,7 @@ func (s *story) prepare() {
 	}
 	s.accel = guest.ProbeAccelerator(s.ctx, s.image)
 	t.Logf("machines run by %s", s.accel.Reason)
-	if s.service, err = service.Start(s.ctx, service.Options{Binary: filepath.Join(s.repo, "bin", "deskyard"), Dir: s.dir}); err != nil {
+	if s.service, err = service.Start(s.ctx, service.Options{Binary: override("DESKYARD_BINARY", filepath.Join(s.repo, "bin", "deskyard")), Dir: s.dir}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

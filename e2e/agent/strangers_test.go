@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -95,6 +98,22 @@ func (s *story) await(ctx context.Context, what string, wanted func([]service.Se
 		case <-tick.C:
 		}
 	}
+}
+
+// obeysMicrosoftsClient runs every operation of @azure/arm-desktopvirtualization,
+// those on session hosts against the real one.
+func (s *story) obeysMicrosoftsClient(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "node", "avd.mjs")
+	cmd.Dir = filepath.Join(s.repo, "e2e", "clients", "js")
+	cmd.Env = append(os.Environ(), "DESKYARD_SESSION_HOST="+group+"/hp1/"+hostName,
+		"DESKYARD_BOOTSTRAP="+s.service.BootstrapFile, "NODE_EXTRA_CA_CERTS="+s.service.CAFile)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("run avd.mjs: %w:\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	s.t.Log(lines[len(lines)-1])
+	return nil
 }
 
 // refusesClone starts a second machine from a copy of the first one's disk. The
