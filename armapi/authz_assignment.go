@@ -305,8 +305,11 @@ func (z *authorization) liveOwners(ctx context.Context) (map[string]bool, error)
 // keepAnOwner refuses to remove the last Owner of a subscription: nobody could
 // give anybody access to it again.
 func (z *authorization) keepAnOwner(ctx context.Context, tx deskyard.Tx, a rbac.Assignment, live map[string]bool) error {
-	if a.RoleGUID != rbac.Owner || len(a.Scope.Segments) > 0 || a.Scope.ResourceGroup != "" || !live[a.ID().Key()] {
+	if a.RoleGUID != rbac.Owner || len(a.Scope.Segments) > 0 || a.Scope.ResourceGroup != "" {
 		return nil
+	}
+	if alive, known := live[a.ID().Key()]; known && !alive {
+		return nil // its principal is gone: it looks after nothing
 	}
 	role := rbac.DefinitionID(arm.ResourceID{}, rbac.Owner)
 	found, err := tx.Referrers(ctx, rbac.RelationRole, role)
