@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -287,6 +288,15 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(tarball(f, m, tar.Header{Name: "../run", Typeflag: tar.TypeReg, Size: 7}))
 	f.Add(tarball(f, m, tar.Header{Name: "run", Typeflag: tar.TypeSymlink, Linkname: "/etc"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		// Without a disk first: flushing one is what takes the time.
+		discard := func(_ File, body io.Reader) error {
+			_, err := io.Copy(io.Discard, body)
+			return err
+		}
+		_, err := readArchive(bytes.NewReader(b), &m, discard)
+		if _, inner := Inspect(bytes.NewReader(b)); inner != nil && err != nil {
+			return
+		}
 		outer := t.TempDir()
 		dir := filepath.Join(outer, "in")
 		if err := os.Mkdir(dir, 0o755); err != nil {
@@ -299,9 +309,6 @@ func FuzzUnpack(f *testing.F) {
 		}
 		if left, err := os.ReadDir(outer); err != nil || len(left) != 1 {
 			t.Fatalf("wrote outside: %v, %v", left, err)
-		}
-		if _, err := Inspect(bytes.NewReader(b)); err != nil {
-			return
 		}
 	})
 }

@@ -265,7 +265,9 @@ func TestATrialCutShortByPowerLossIsRepeatedAndBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, stop := y.run(o)
-		await(t, c, "trial repeated", "agent", func(c Component) bool { return c.Detail == "version 2.0.0 is on trial" && c.Version == "1.0.0" && c.PID != 0 })
+		await(t, c, "trial repeated", "agent", func(c Component) bool {
+			return c.Detail == "version 2.0.0 is on trial" && c.Version == "1.0.0" && c.PID != 0
+		})
 		stop()
 		if err := l.change("agent", func(r *record) { trial(r); r.Attempt = 4 }); err != nil {
 			t.Fatal(err)
