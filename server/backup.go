@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,18 +51,12 @@ func Backup(ctx context.Context, c Config, file string) (withDatabase bool, err 
 }
 
 func addDatabase(ctx context.Context, w *tar.Writer, c Config) error {
-	path, _ := sqlitePath(c.Database)
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("find the database: %w", err)
-	}
-	db, err := sqlstore.Open(ctx, sqlstore.Options{DSN: c.Database, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
 	copied := filepath.Join(c.Data, ".backup.db")
 	defer os.Remove(copied)
-	err = errors.Join(os.RemoveAll(copied), db.Backup(ctx, copied), db.Close())
-	if err != nil {
+	if err := os.RemoveAll(copied); err != nil { // of a backup that was cut off
+		return err
+	}
+	if err := sqlstore.Backup(ctx, c.Database, copied); err != nil {
 		return err
 	}
 	return addFile(w, copied, databaseEntry)

@@ -35,8 +35,11 @@ type Config struct {
 	MetricsListen string        `help:"Also serve /metrics in clear on this address." name:"metrics-listen" env:"DESKYARD_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	LogLevel      string        `help:"debug, info, warn or error." name:"log-level" default:"info" env:"DESKYARD_LOG_LEVEL"`
 	LogFormat     string        `help:"text or json." name:"log-format" default:"text" env:"DESKYARD_LOG_FORMAT"`
+	KeepAudit     time.Duration `help:"How long audit events are kept (default: 9600h, which is 400 days)." name:"keep-audit" env:"DESKYARD_KEEP_AUDIT"`
 	DrainFor      time.Duration `help:"How long a shutdown waits for requests under way." name:"drain-for" default:"15s" env:"DESKYARD_DRAIN_FOR"`
 }
+
+const minKeepAudit = 90 * 24 * time.Hour
 
 var domainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 
@@ -102,6 +105,12 @@ func (c *Config) Check() error {
 	}
 	if c.DrainFor < 0 || c.DrainFor > 10*time.Minute {
 		fault("--drain-for %s is not between 0 and 10 minutes", c.DrainFor)
+	}
+	if c.KeepAudit == 0 {
+		c.KeepAudit = 400 * 24 * time.Hour
+	}
+	if c.KeepAudit < minKeepAudit {
+		fault("--keep-audit %s is less than %s, Azure's own retention of the activity log", c.KeepAudit, minKeepAudit)
 	}
 	if len(c.Location) == 0 {
 		c.Location = defaultLocations

@@ -130,5 +130,22 @@ func (s *service) keepTidy(ctx context.Context) {
 		if err := s.identity.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("expired sign-ins not removed", "err", err)
 		}
+		s.prune(ctx)
+	}
+}
+
+// operationsFor is how long the record of an ended operation can be asked for: long
+// enough for any client that polls.
+const operationsFor = 7 * 24 * time.Hour
+
+// prune removes history that nobody has to keep any longer.
+func (s *service) prune(ctx context.Context) {
+	now := s.now()
+	events, operations, err := s.store.Prune(ctx, now.Add(-s.config.KeepAudit), now.Add(-operationsFor))
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("history not pruned", "err", err)
+	}
+	if events > 0 || operations > 0 {
+		s.log.Info("history pruned", "auditEvents", events, "operations", operations)
 	}
 }

@@ -98,7 +98,7 @@ func (s *service) caFile() string { return filepath.Join(s.config.Data, "ca.pem"
 
 func (s *service) openStore(ctx context.Context) error {
 	var err error
-	if s.store, err = sqlstore.Open(ctx, sqlstore.Options{DSN: s.config.Database, Log: s.log, Now: s.now}); err != nil {
+	if s.store, err = sqlstore.Open(ctx, sqlstore.Options{DSN: s.config.Database, Metrics: s.registry, Log: s.log, Now: s.now}); err != nil {
 		return err
 	}
 	s.instance, err = openInstance(ctx, s.store, s.now())
