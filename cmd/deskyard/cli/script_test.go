@@ -21,11 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"deskyard": deskyard})
+	testscript.Main(m, map[string]func(){"deskyard": runProgram})
 }
 
-// deskyard is the program of the scripts: the commands alone.
-func deskyard() {
+// runProgram is the program of the scripts: the commands alone.
+func runProgram() {
 	parser, err := kong.New(&program{}, kong.Name("deskyard"), kong.BindTo(context.Background(), (*context.Context)(nil)))
 	if err != nil {
 		os.Exit(Report(os.Stderr, err))
