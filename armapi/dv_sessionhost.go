@@ -303,6 +303,9 @@ func (s *Server) deleteSessionHost(ctx context.Context, q *Request) (Response, e
 				"The session host '%s' has %d user sessions (5008). Sign the users out first, or delete with force=true.", h.ID.Name(), n)
 		}
 		objectID = h.ObjectID
+		if err := s.removingAssignments(ctx, tx, h.ID); err != nil {
+			return err
+		}
 		return tx.DeleteSessionHost(ctx, h.ID)
 	})
 	if err != nil {
@@ -311,6 +314,7 @@ func (s *Server) deleteSessionHost(ctx context.Context, q *Request) (Response, e
 	if objectID == "" {
 		return Response{Status: http.StatusNoContent}, nil
 	}
+	s.assignmentsRemoved(q.ID)
 	s.fleet.Drop(objectID, "The session host was removed from its host pool.")
 	return Response{}, nil
 }
