@@ -36,6 +36,8 @@ func main() {
 	parser, err := kong.New(&c,
 		kong.Name("deskyard"),
 		kong.Description("Desktop virtualization on your own hardware, behind Azure Virtual Desktop's management API."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ExplicitGroups(append([]kong.Group{{Key: "service", Title: "Service:"}}, cli.Groups()...)),
 		kong.Configuration(loadYAML),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
