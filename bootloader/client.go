@@ -64,13 +64,45 @@ func AnnounceReady(ctx context.Context) error {
 // Ready announces a component at a version. The boot loader refuses a version other
 // than the one it has started.
 func (c *Client) Ready(ctx context.Context, component, version string) error {
-	return c.do(ctx, http.MethodPost, "/v1/ready", readyMessage{component, version}, nil)
+	return patiently(ctx, func() error {
+		return c.do(ctx, http.MethodPost, "/v1/ready", readyMessage{component, version}, nil)
+	})
 }
 
 // SetDesired says which versions this machine should run. Components that are not
 // named stay as they are. It returns once the wish is on disk; Status tells how it goes.
 func (c *Client) SetDesired(ctx context.Context, desired []Desired) error {
-	return c.do(ctx, http.MethodPut, "/v1/desired", desiredMessage{desired}, nil)
+	return patiently(ctx, func() error {
+		return c.do(ctx, http.MethodPut, "/v1/desired", desiredMessage{desired}, nil)
+	})
+}
+
+// A boot loader that replaces itself does not answer for a moment.
+const (
+	patience = 10 * time.Second
+	pause    = 200 * time.Millisecond
+)
+
+// errAway says that the boot loader does not answer, or not yet.
+var errAway = errors.New("boot loader does not answer")
+
+// patiently repeats what failed because the boot loader was away.
+func patiently(ctx context.Context, ask func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := ask()
+		if err == nil || !errors.Is(err, errAway) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
 }
 
 // Status asks for the state of every component.
@@ -108,7 +140,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask boot loader at %s (is its service running?): %w", c.socket, err)
+		return fmt.Errorf("%w at %s (is its service running?): %w", errAway, c.socket, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxControlBody))
@@ -119,6 +151,9 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 		var m errorMessage
 		if json.Unmarshal(b, &m) != nil || m.Error == "" {
 			m.Error = strings.TrimSpace(string(b[:min(len(b), 200)]))
+		}
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			return fmt.Errorf("%w to %s: %s", errAway, path, m.Error)
 		}
 		return errors.New("boot loader refuses " + path + ": " + m.Error)
 	}

@@ -76,7 +76,11 @@ func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 }
 
 func answerControl(w http.ResponseWriter, err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, errAway):
+		refuseControl(w, http.StatusServiceUnavailable, err)
+		return
+	case err != nil:
 		refuseControl(w, http.StatusConflict, err)
 		return
 	}

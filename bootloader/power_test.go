@@ -167,6 +167,40 @@ func TestTheBootLoaderReplacesItselfUnderTheSameProcessAndKeepsItsChildren(t *te
 	}
 }
 
+func TestUpdatesOfAllComponentsAtOnceDoNotLoseAnAnnouncementToTheReplacement(t *testing.T) {
+	y := newYard(t)
+	y.placeSelf("1.0.0", true)
+	y.placeSelf("2.0.0", false)
+	desired := []Desired{{Component: "bootloader", Version: "2.0.0"}}
+	for _, n := range []string{"agent", "sxs-stack", "monitoring-agent"} {
+		y.place(n, "1.1.0", "ready")
+		y.place(n, "1.0.0", "ready")
+		desired = append(desired, Desired{Component: n, Version: "1.1.0"})
+	}
+	t.Setenv("BOOTLOADER_TEST_VERSION", "1.0.0")
+	cmd := y.spawn("run")
+	c := NewClient(filepath.Join(y.dir, "run", "bootloader.sock"))
+	for _, d := range desired[1:] {
+		await(t, c, d.Component+" running", d.Component, runs("1.0.0"))
+	}
+	want(t, c, desired...)
+	for _, d := range desired {
+		got := await(t, c, d.Component+" updated", d.Component, runs(d.Version))
+		if got.Failed != "" {
+			t.Errorf("%s failed on the way: %+v", d.Component, got)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("end: %v\n%s", err, y.out)
+	}
+	if strings.Contains(y.out.String(), "announce:") {
+		t.Errorf("an announcement was lost:\n%s", y.out)
+	}
+}
+
 func TestABootLoaderThatKeepsEndingGivesWayToTheOneBefore(t *testing.T) {
 	y := newYard(t)
 	y.placeSelf("1.0.0", false)

@@ -18,6 +18,8 @@ const selfTestLimit = 30 * time.Second
 // trySelf puts another version of this very program on trial. A program that cannot
 // run at all is found out before anything changes.
 func (u *unit) trySelf(version, previous string, attempt int) error {
+	asked := false
+	defer func() { u.s.replacing.Store(asked) }()
 	m, err := u.disk.manifest(version)
 	if err != nil {
 		return err
@@ -40,6 +42,7 @@ func (u *unit) trySelf(version, previous string, attempt int) error {
 		return err
 	}
 	u.log.Info("boot loader to be replaced", "version", version, "previous", previous)
+	asked = true
 	u.s.askReexec(&Reexec{Path: entry, Version: version})
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -97,6 +98,9 @@ type Supervisor struct {
 	runs  sync.WaitGroup
 	live  context.Context // of Run; nil before it
 	again chan *Reexec    // a unit asks Run to end in a re-exec
+	// replacing is set while this program is about to be replaced: no trial begins,
+	// for its component's announcement could come while nobody listens.
+	replacing atomic.Bool
 
 	tableMu sync.Mutex // guards table and children.json
 	table   children   // who runs, as children.json has it
@@ -263,6 +267,19 @@ func (s *Supervisor) SetDesired(all []Desired) error {
 	return nil
 }
 
+// settled reports whether no other component is being fetched or on trial. The
+// caller has set replacing.
+func (s *Supervisor) settled(except *unit) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.units {
+		if u != except && u.isBusy() {
+			return false
+		}
+	}
+	return true
+}
+
 // unitFor finds or begins the unit of a component.
 func (s *Supervisor) unitFor(name string) *unit {
 	s.mu.Lock()
@@ -283,7 +300,10 @@ func (s *Supervisor) Ready(ctx context.Context, component, version string) error
 	s.mu.Lock()
 	u, live := s.units[component], s.live
 	s.mu.Unlock()
-	if u == nil || live == nil {
+	if live == nil {
+		return fmt.Errorf("%w: it is starting or stopping", errAway)
+	}
+	if u == nil {
 		return fmt.Errorf("component %.40q is not run by this boot loader", component)
 	}
 	call := readyCall{version: version, answer: make(chan error, 1)}
@@ -293,7 +313,7 @@ func (s *Supervisor) Ready(ctx context.Context, component, version string) error
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-live.Done():
-		return errors.New("the boot loader is stopping")
+		return fmt.Errorf("%w: it is stopping", errAway)
 	}
 }
 

@@ -40,8 +40,9 @@ type unit struct {
 	restarts  int
 	problem   string // what hinders: the detail of the status
 
-	mu   sync.Mutex // guards view
+	mu   sync.Mutex // guards view, busy
 	view Component
+	busy bool // being fetched or on trial
 }
 
 type readyCall struct {
@@ -284,6 +285,10 @@ func (u *unit) stageDone(r stageResult) {
 		if rec.Desired.Version != r.version {
 			return // wanted no more
 		}
+		if u.mustWait() {
+			u.stageAt, u.problem = now.Add(time.Second), fmt.Sprintf("version %s is here and waits for other components", r.version)
+			return
+		}
 		if err := u.try(r.version, u.current, rec.attempts(r.version)+1); err != nil {
 			u.refuse(err)
 		}
@@ -297,6 +302,19 @@ func (u *unit) stageDone(r stageResult) {
 		return
 	}
 	u.refuse(r.err)
+}
+
+// mustWait keeps trials and the replacement of this program apart.
+func (u *unit) mustWait() bool {
+	if !u.self {
+		return u.s.replacing.Load()
+	}
+	u.s.replacing.Store(true)
+	if u.s.settled(u) {
+		return false
+	}
+	u.s.replacing.Store(false)
+	return true
 }
 
 // refuse waits before the next attempt to bring a version.
@@ -540,7 +558,13 @@ func (u *unit) publish() {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.view = c
+	u.view, u.busy = c, u.fetching != "" || r.Trial != ""
+}
+
+func (u *unit) isBusy() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.busy
 }
 
 func (u *unit) state(r record) string {
