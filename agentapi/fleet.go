@@ -2,7 +2,10 @@ package agentapi
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +24,33 @@ const maxCommands = 64
 
 // registry is the links by host.
 type registry struct {
-	mu   sync.RWMutex // guards live
-	live map[string]*link
+	mu    sync.RWMutex // guards what follows
+	live  map[string]*link
+	pools map[string]*pool // by key; kept when their links end, they are few
 }
 
-func newRegistry() *registry { return &registry{live: map[string]*link{}} }
+func newRegistry() *registry {
+	return &registry{live: map[string]*link{}, pools: map[string]*pool{}}
+}
+
+// pool is what is known of a host pool; its policy is nil until it was read.
+func (r *registry) pool(id arm.ResourceID) *pool {
+	key := id.Key()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.pools[key]
+	if p == nil {
+		p = &pool{id: arm.MustParseID(strings.Clone(id.String()))}
+		r.pools[key] = p
+	}
+	return p
+}
+
+func (r *registry) linkedPools() []*pool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Collect(maps.Values(r.pools))
+}
 
 // put makes l the link of its host and gives the one it had.
 func (r *registry) put(l *link) (older *link) {

@@ -1,10 +1,12 @@
 package agentapi
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/netip"
 	"time"
@@ -107,31 +109,28 @@ func (s *Server) open(f *frames, from netip.Addr) (*link, error) {
 		return nil, s.refuse(f, auth.HostID, reverse.RefusedRevoked,
 			"The session host was revoked: "+h.RevokedReason+". Register the machine again with a valid key.", retryRevoked)
 	}
-	return s.admitLink(ctx, f, auth, machine, from)
+	return s.admitLink(ctx, f, h, auth, machine, from)
 }
 
-// admission is the outcome of admitLink's transaction.
+// admission is what is decided on a link.
 type admission struct {
-	host    deskyard.SessionHost
-	pool    deskyard.HostPool
+	host    deskyard.SessionHost // as it is to be stored
+	next    string               // epoch to hand out
 	verdict verdict
-	gone    bool // removed or revoked since it was read
+	event   *deskyard.AuditEvent // nil: nothing to audit
+	known   bool                 // a refusal that is stored already
 }
 
-func (s *Server) admitLink(ctx context.Context, f *frames, auth reverse.Auth, m deskyard.Machine, from netip.Addr) (*link, error) {
-	var a admission
-	now, next := s.now(), uuid.NewString()
-	err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
-		var err error
-		a, err = s.judgeLink(ctx, tx, auth, m, from, now, next)
-		return err
-	})
+// admitLink stores the decision on a link and tells it to the agent.
+func (s *Server) admitLink(ctx context.Context, f *frames, h deskyard.SessionHost, auth reverse.Auth, m deskyard.Machine, from netip.Addr) (*link, error) {
+	now := s.now()
+	a, gone, err := s.storeAdmission(ctx, h, auth, m, from, now)
 	switch {
 	case err != nil:
 		s.log.Error("link not stored", "host", auth.HostID, "err", err)
 		return nil, s.refuse(f, auth.HostID, reverse.RefusedBusy, "The service cannot write to its store.", retrySoon)
-	case a.gone:
-		return nil, s.refuse(f, auth.HostID, reverse.RefusedUnknown, "The session host was removed or revoked just now.", retrySoon)
+	case gone:
+		return nil, s.refuse(f, auth.HostID, reverse.RefusedUnknown, "The session host was removed, revoked or registered anew just now.", retrySoon)
 	case a.verdict == clone:
 		wait := retryClone
 		if sameSMBIOS(a.host.Machine, m) {
@@ -140,14 +139,19 @@ func (s *Server) admitLink(ctx context.Context, f *frames, auth reverse.Auth, m 
 		return nil, s.refuse(f, auth.HostID, reverse.RefusedClone, a.host.Refused, wait)
 	}
 	welcome := reverse.Welcome{
-		NextEpoch: next, HeartbeatSeconds: int(deskyard.HeartbeatEvery / time.Second), BrokerURIs: s.o.BrokerURIs,
+		NextEpoch: a.next, HeartbeatSeconds: int(deskyard.HeartbeatEvery / time.Second), BrokerURIs: s.o.BrokerURIs,
 		MetadataExpected: m.Kind != "", DirectoryRequired: s.o.DirectoryRequired,
 	}
 	if err := f.send(reverse.TypeWelcome, "", welcome); err != nil {
 		return nil, err
 	}
-	l := newLink(f, a.host, next, now)
-	l.window = policyFrom(a.pool)
+	p := s.links.pool(a.host.ID.Parent())
+	if p.policy.Load() == nil {
+		if err := s.refresh(p); err != nil {
+			s.log.Error("update policy not read", "pool", p.id, "err", err)
+		}
+	}
+	l := newLink(f, a.host, p, a.next, now)
 	if older := s.links.put(l); older != nil {
 		s.goTracked(func() { older.bye("A newer link of this machine has taken over.", retrySoon) })
 	}
@@ -156,51 +160,60 @@ func (s *Server) admitLink(ctx context.Context, f *frames, auth reverse.Auth, m 
 	return l, nil
 }
 
-// judgeLink decides on a link and stores what was decided.
-func (s *Server) judgeLink(ctx context.Context, tx deskyard.Tx, auth reverse.Auth, m deskyard.Machine, from netip.Addr, now time.Time, next string) (a admission, err error) {
-	h, err := tx.SessionHostByObjectID(ctx, auth.HostID)
-	if isMissing(err) || err == nil && !h.RevokedAt.IsZero() {
-		return admission{gone: true}, nil
-	}
-	if err != nil {
-		return a, err
-	}
-	if r, err := tx.Resource(ctx, h.ID.Parent()); err == nil {
-		if a.pool, err = poolProperties(r); err != nil {
-			return a, err
+// storeAdmission judges the host as it was read and stores the outcome if the host
+// is still the same; else it reads and judges again. gone: it was removed, revoked
+// or registered anew meanwhile.
+func (s *Server) storeAdmission(ctx context.Context, h deskyard.SessionHost, auth reverse.Auth, m deskyard.Machine, from netip.Addr, now time.Time) (a admission, gone bool, err error) {
+	for range 5 { // each time another write has come first
+		a = s.judgeLink(h, auth, m, from, now)
+		if a.known {
+			return a, false, nil
 		}
-	} else if !isMissing(err) {
-		return a, err
+		err = s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+			if _, err := tx.PutSessionHost(ctx, a.host); err != nil || a.event == nil {
+				return err
+			}
+			return tx.AppendAudit(ctx, *a.event)
+		})
+		var e *arm.Error
+		if !errors.As(err, &e) || e.Kind != arm.Precondition {
+			return a, false, err
+		}
+		proven := h.PublicKey
+		h, err = s.o.Store.SessionHostByObjectID(ctx, auth.HostID)
+		if isMissing(err) || err == nil && (!h.RevokedAt.IsZero() || !bytes.Equal(h.PublicKey, proven)) {
+			return a, true, nil
+		}
+		if err != nil {
+			return a, false, err
+		}
 	}
-	a.verdict = judgeEpoch(h, auth.Epoch, m, s.Lease(h.ObjectID).Alive(now), now)
+	return a, false, err
+}
+
+// judgeLink decides on a link to h.
+func (s *Server) judgeLink(h deskyard.SessionHost, auth reverse.Auth, m deskyard.Machine, from netip.Addr, now time.Time) admission {
+	a := admission{next: uuid.NewString(), verdict: judgeEpoch(h, auth.Epoch, m, s.Lease(h.ObjectID).Alive(now), now)}
 	e := deskyard.AuditEvent{
 		ID: uuid.Must(uuid.NewV7()).String(), At: now, Caller: h.ID.Name(), CallerID: h.ObjectID, CallerType: "Host",
 		Address: from.String(), Action: linkAction, Scope: h.ID.String(), Status: http.StatusOK,
 	}
 	switch a.verdict {
 	case clone:
-		repeated := h.Refused != "" && now.Sub(h.RefusedAt) < time.Hour
+		a.known = h.Refused != "" && now.Sub(h.RefusedAt) < time.Hour // told and audited already
 		h.Refused, h.RefusedAt = cloneReason(m, from), now
-		a.host = h
-		if repeated {
-			return a, nil // told and audited already
-		}
 		e.Status, e.Code, e.Detail = http.StatusConflict, reverse.RefusedClone, h.Refused
+		a.host, a.event = h, &e
+		return a
 	case restored:
 		e.Detail = "The machine came back with an epoch that had passed, as after a restored snapshot; it was admitted."
+		a.event = &e
 	case moved:
 		e.Detail = "The machine came back with SMBIOS id " + m.SMBIOSID + " instead of " + h.Machine.SMBIOSID + "; it was admitted, for the old one has long been silent."
+		a.event = &e
 	}
-	if a.verdict != clone {
-		h = linkedUp(h, auth.Epoch, next, m, now)
-	}
-	if a.host, err = tx.PutSessionHost(ctx, h); err != nil {
-		return a, err
-	}
-	if a.verdict != current {
-		return a, tx.AppendAudit(ctx, e)
-	}
-	return a, nil
+	a.host = linkedUp(h, auth.Epoch, a.next, m, now)
+	return a
 }
 
 // linkedUp is h with a link that began now. The checks of the time before are not

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,24 +14,23 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/deskyard/deskyard"
-	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/reverse"
 )
 
 // link is one connected host.
 type link struct {
 	*frames
-	host  string // object id
-	id    arm.ResourceID
-	next  string // epoch handed out
-	beat  atomic.Int64
-	rtt   atomic.Int64 // microseconds, as the agent measured
-	since time.Time    // when it came up
+	host     string // object id
+	id       string // ARM id
+	pool     *pool
+	os, arch string
+	next     string // epoch handed out
+	beat     atomic.Int64
+	rtt      atomic.Int64 // microseconds, as the agent measured
+	since    time.Time    // when it came up
 
 	state   sync.Mutex // guards what follows
-	window  updatePolicy
-	told    bool // what to install, on this link
-	machine deskyard.Machine
+	told    bool       // what to install, on this link
 	report  deskyard.HostReport
 	online  bool // EverOnline is stored
 	update  deskyard.UpdateRecord
@@ -39,10 +40,27 @@ type link struct {
 	closed  bool
 }
 
-func newLink(f *frames, h deskyard.SessionHost, next string, now time.Time) *link {
-	l := &link{frames: f, host: h.ObjectID, id: h.ID, next: next, since: now, machine: h.Machine, report: h.Report, online: h.EverOnline, update: h.Update}
+// newLink makes the link of h. It copies what it keeps: the record's strings share
+// the memory of the whole stored document.
+func newLink(f *frames, h deskyard.SessionHost, p *pool, next string, now time.Time) *link {
+	l := &link{
+		frames: f, host: strings.Clone(h.ObjectID), id: h.ID.String(), pool: p, next: next, since: now,
+		os: known(h.Machine.OS), arch: known(h.Machine.Arch), online: h.EverOnline, update: h.Update,
+	}
+	l.update.State, l.update.Target, l.update.Error = strings.Clone(h.Update.State), strings.Clone(h.Update.Target), strings.Clone(h.Update.Error)
+	l.report.Sessions = slices.Clone(h.Report.Sessions) // shown until the first report
 	l.beat.Store(now.UnixNano())
 	return l
+}
+
+// known gives a word of a closed set without the memory that it came in.
+func known(word string) string {
+	for _, w := range []string{"linux", "windows", "amd64", "arm64"} {
+		if w == word {
+			return w
+		}
+	}
+	return ""
 }
 
 // serve reads a link until it ends.
@@ -54,15 +72,44 @@ func (s *Server) serve(l *link) {
 		}
 	}
 	for {
-		m, err := l.readMessage(deskyard.LeaseFor, seen)
+		op, payload, err := l.read(deskyard.LeaseFor)
 		if err == nil {
-			err = s.receive(l, m)
+			seen(op, payload)
+		}
+		switch {
+		case err != nil:
+		case op == ws.OpPing:
+			err = l.write(ws.OpPong, payload)
+		case op == ws.OpClose:
+			err = errClosedByPeer
+		case op == ws.OpText:
+			elsewhere(func() { err = s.receiveText(l, payload) })
 		}
 		if err != nil {
 			s.leave(l, whyEnded(err))
 			return
 		}
 	}
+}
+
+// elsewhere runs f in a goroutine of its own and waits for it. A stack that has
+// once grown past 4 KiB does not shrink again while its goroutine waits in a read,
+// so the ones that live as long as their links leave JSON and the store to others.
+func elsewhere(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
+}
+
+func (s *Server) receiveText(l *link, payload []byte) error {
+	m, err := reverse.Decode(payload, reverse.MaxFromAgent)
+	if err != nil {
+		return err
+	}
+	return s.receive(l, m)
 }
 
 // receive acts on one message; an error ends the link. Types that this version

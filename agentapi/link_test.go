@@ -33,7 +33,7 @@ func TestALinkThatFallsSilentEndsWithItsLease(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
 		s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), ledger: newLedger(nil, slog.Default(), nil)}
-		l := newLink(&frames{conn: here}, deskyard.SessionHost{ObjectID: "host-1"}, "e1", time.Now())
+		l := newLink(&frames{conn: here}, deskyard.SessionHost{ObjectID: "host-1"}, anyPool(), "e1", time.Now())
 		s.links.put(l)
 		var wg sync.WaitGroup
 		wg.Go(func() { s.serve(l) })
@@ -211,7 +211,7 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte(`{"checks":null,"sessions":[{"id":1}],"tzOffset":-99999999}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), ledger: newLedger(nil, slog.Default(), nil)}
-		l := newLink(&frames{}, deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "h"}, "e", time.Now())
+		l := newLink(&frames{}, deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "h"}, anyPool(), "e", time.Now())
 		s.links.put(l)
 		if s.report(l, reverse.Message{Type: reverse.TypeReport, Body: body}) != nil {
 			return
@@ -240,4 +240,11 @@ func FuzzDecodeMachine(f *testing.F) {
 			t.Fatalf("the name %q makes an id that does not parse back: %v", name, err)
 		}
 	})
+}
+
+// anyPool is a pool that updates at any time.
+func anyPool() *pool {
+	p := &pool{}
+	p.policy.Store(&updatePolicy{})
+	return p
 }

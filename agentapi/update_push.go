@@ -3,9 +3,11 @@ package agentapi
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/bootloader"
 	"github.com/deskyard/deskyard/reverse"
 )
@@ -17,6 +19,12 @@ const updateTick = time.Minute
 // DesiredMessage is the body of reverse.TypeDesired.
 type DesiredMessage struct {
 	Components []bootloader.Desired `json:"components"`
+}
+
+// pool is what all links of a host pool share.
+type pool struct {
+	id     arm.ResourceID
+	policy atomic.Pointer[updatePolicy]
 }
 
 // offer remembers what the catalogue desires, so that ten thousand reports at once
@@ -36,14 +44,14 @@ type offerMade struct {
 	desired []bootloader.Desired
 }
 
-func (s *Server) desired(ctx context.Context, m deskyard.Machine, validation bool) ([]bootloader.Desired, error) {
-	k, now := offerKey{m.OS, m.Arch, validation}, s.now()
+func (s *Server) desired(ctx context.Context, os, arch string, validation bool) ([]bootloader.Desired, error) {
+	k, now := offerKey{os, arch, validation}, s.now()
 	s.offers.mu.Lock()
 	defer s.offers.mu.Unlock()
 	if o, ok := s.offers.made[k]; ok && now.Sub(o.at) < updateTick/2 {
 		return o.desired, nil
 	}
-	d, err := s.o.Components.Desired(ctx, m.OS, m.Arch, validation)
+	d, err := s.o.Components.Desired(ctx, os, arch, validation)
 	if err != nil {
 		return nil, err
 	}
@@ -65,35 +73,35 @@ func (s *Server) keepUpdating() {
 			return
 		case <-tick.C:
 		}
-		pools := map[string]updatePolicy{}
-		for _, l := range s.links.all() {
-			key := l.id.Parent().Key()
-			p, known := pools[key]
-			if !known {
-				var err error
-				if p, err = s.policyOf(l); err != nil {
-					s.log.Error("update policy not read", "pool", l.id.Parent(), "err", err)
-					continue
-				}
-				pools[key] = p
+		for _, p := range s.links.linkedPools() {
+			if err := s.refresh(p); err != nil {
+				s.log.Error("update policy not read", "pool", p.id, "err", err)
 			}
-			l.state.Lock()
-			l.window = p
-			l.state.Unlock()
+		}
+		for _, l := range s.links.all() {
 			s.considerUpdate(l)
 		}
 	}
 }
 
-func (s *Server) policyOf(l *link) (updatePolicy, error) {
+// refresh reads a pool's update policy anew.
+func (s *Server) refresh(p *pool) error {
 	ctx, cancel := context.WithTimeout(s.ctx, requestTime)
 	defer cancel()
-	r, err := s.o.Store.Resource(ctx, l.id.Parent())
-	if err != nil {
-		return updatePolicy{}, err
+	r, err := s.o.Store.Resource(ctx, p.id)
+	if isMissing(err) {
+		return nil // its hosts are being dropped
 	}
-	p, err := poolProperties(r)
-	return policyFrom(p), err
+	if err != nil {
+		return err
+	}
+	props, err := poolProperties(r)
+	if err != nil {
+		return err
+	}
+	policy := policyFrom(props)
+	p.policy.Store(&policy)
+	return nil
 }
 
 func policyFrom(p deskyard.HostPool) updatePolicy {
@@ -103,13 +111,14 @@ func policyFrom(p deskyard.HostPool) updatePolicy {
 // considerUpdate decides on the link's host, stores a changed record and tells the
 // host what to install.
 func (s *Server) considerUpdate(l *link) {
-	l.state.Lock()
-	machine, policy := l.machine, l.window
-	l.state.Unlock()
+	policy := l.pool.policy.Load()
+	if policy == nil {
+		return // the pool could not be read yet; the next tick tries again
+	}
 	var desired []bootloader.Desired
 	if s.o.Components != nil {
 		var err error
-		if desired, err = s.desired(s.ctx, machine, policy.validation); err != nil {
+		if desired, err = s.desired(s.ctx, l.os, l.arch, policy.validation); err != nil {
 			s.log.Error("desired components not known", "host", l.id, "err", err)
 			return
 		}
