@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,12 +41,16 @@ type Machine struct {
 	UUID string // SMBIOS system UUID
 	Disk string // its own disk, over a backing file
 
-	dir     string
-	monitor *monitor
-	process *exec.Cmd
-	exited  chan struct{} // closed when QEMU has ended
-	exitErr error         // why, once exited is closed
-	shell   *Shell
+	dir       string
+	arguments []string
+	shell     *Shell
+	done      chan struct{} // closed when QEMU has ended for good
+
+	mu       sync.Mutex // guards what follows
+	process  *exec.Cmd
+	monitor  *monitor
+	stopping bool
+	failure  error // why QEMU was not started again
 }
 
 // Start boots a machine; Shell().Wait tells when it answers. Each machine has its
@@ -58,7 +63,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the machine's folder: %w", err)
 	}
-	m := &Machine{Name: o.Name, UUID: uuid.NewString(), Disk: filepath.Join(dir, "disk.qcow2"), dir: dir, exited: make(chan struct{})}
+	m := &Machine{Name: o.Name, UUID: uuid.NewString(), Disk: filepath.Join(dir, "disk.qcow2"), dir: dir, done: make(chan struct{})}
 	base := o.CloneOf
 	if base == "" {
 		base = o.Image.Disk()
@@ -74,53 +79,90 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	if m.shell, err = newShell("127.0.0.1:" + strconv.Itoa(port)); err != nil {
 		return nil, err
 	}
-	if err := m.launch(o, port); err != nil {
+	m.arguments = m.commandLine(o, port)
+	if err := m.powerOn(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commandFor)
-	defer cancel()
-	if m.monitor, err = dialMonitor(ctx, filepath.Join(dir, "qmp")); err != nil {
-		m.process.Process.Kill()
-		<-m.exited
-		return nil, fmt.Errorf("start %s: %w; QEMU said: %s", o.Name, err, m.tail("qemu.log", 5))
-	}
+	go m.keepRunning()
 	return m, nil
 }
 
-// launch starts QEMU in a process group of its own, so that an interrupt typed at
-// the terminal reaches us, who then stop it in order.
-func (m *Machine) launch(o Options, sshPort int) error {
+func (m *Machine) commandLine(o Options, sshPort int) []string {
 	cpu := "Nehalem"
 	if o.Accel.Name == "kvm" {
 		cpu = "host"
 	}
 	key := base64.StdEncoding.EncodeToString(m.shell.authorizedKey())
-	cmd := exec.Command(qemu, "-name", o.Name, "-machine", "pc,usb=off", "-accel", accelOption(o.Accel), "-cpu", cpu, "-smp", "2",
+	return []string{"-name", o.Name, "-machine", "pc,usb=off", "-no-reboot", "-accel", accelOption(o.Accel), "-cpu", cpu, "-smp", "2",
 		"-m", strconv.Itoa(o.MemoryMiB), "-nodefaults", "-no-user-config", "-display", "none", "-uuid", m.UUID,
-		"-kernel", o.Image.Kernel(), "-append", "root=/dev/nvme0n1 rw console=ttyS0 systemd.hostname="+o.Name+" "+fastBoot,
-		"-drive", "if=none,id=root,format=qcow2,cache=unsafe,file="+m.Disk, "-device", "nvme,drive=root,serial=root",
-		"-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:"+strconv.Itoa(sshPort)+"-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
+		"-kernel", o.Image.Kernel(), "-append", "root=/dev/nvme0n1 rw console=ttyS0 systemd.hostname=" + o.Name + " " + fastBoot,
+		"-drive", "if=none,id=root,format=qcow2,cache=unsafe,file=" + m.Disk, "-device", "nvme,drive=root,serial=root",
+		"-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:" + strconv.Itoa(sshPort) + "-:22", "-device", "virtio-net-pci,netdev=net,romfile=",
 		"-device", "virtio-rng-pci",
 		// systemd's tmpfiles put this credential into root's authorized_keys.
-		"-smbios", "type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root="+key,
-		"-serial", "file:"+filepath.Join(m.dir, "serial.log"),
-		"-qmp", "unix:"+filepath.Join(m.dir, "qmp")+",server=on,wait=off")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		"-smbios", "type=11,value=io.systemd.credential.binary:ssh.authorized_keys.root=" + key,
+		"-chardev", "file,id=console,append=on,path=" + filepath.Join(m.dir, "serial.log"), "-serial", "chardev:console",
+		"-qmp", "unix:" + filepath.Join(m.dir, "qmp") + ",server=on,wait=off"}
+}
+
+// powerOn starts QEMU and connects to its monitor. QEMU gets a process group of its
+// own, so that an interrupt typed at the terminal reaches us, who then stop it in
+// order.
+func (m *Machine) powerOn(ctx context.Context) error {
 	log, err := os.Create(filepath.Join(m.dir, "qemu.log"))
 	if err != nil {
 		return fmt.Errorf("make QEMU's log: %w", err)
 	}
 	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	socket := filepath.Join(m.dir, "qmp")
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the monitor's old socket: %w", err)
+	}
+	m.process = exec.Command(qemu, m.arguments...)
+	m.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	m.process.Stdout, m.process.Stderr = log, log
+	if err := m.process.Start(); err != nil {
 		return fmt.Errorf("start QEMU (apt-get install qemu-system-x86): %w", err)
 	}
-	m.process = cmd
-	go func() {
-		m.exitErr = cmd.Wait()
-		close(m.exited)
-	}()
+	ctx, cancel := context.WithTimeout(ctx, commandFor)
+	defer cancel()
+	if m.monitor, err = dialMonitor(ctx, socket); err != nil {
+		m.process.Process.Kill()
+		m.process.Wait()
+		return fmt.Errorf("start %s: %w; QEMU said: %s", m.Name, err, m.tail("qemu.log", 5))
+	}
 	return nil
+}
+
+// keepRunning starts QEMU again whenever it ends before Stop: at a reboot, a
+// shutdown or a power cut. A reboot within QEMU would be shorter, but the one of
+// Debian 12 hangs at the second boot of a kernel that it loads itself.
+func (m *Machine) keepRunning() {
+	defer close(m.done)
+	for {
+		m.process.Wait() // how it ended does not matter: machines lose power
+		m.mu.Lock()
+		m.monitor.conn.Close()
+		if m.stopping {
+			m.mu.Unlock()
+			return
+		}
+		m.failure = m.powerOn(context.Background())
+		m.mu.Unlock()
+		if m.failure != nil {
+			return
+		}
+	}
+}
+
+// do has QEMU's monitor carry out a command.
+func (m *Machine) do(command string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failure != nil {
+		return m.failure
+	}
+	return m.monitor.do(command)
 }
 
 func accelOption(a Accelerator) string {
@@ -147,13 +189,13 @@ func (m *Machine) Shell() *Shell { return m.shell }
 
 // Freeze stops the machine's processors between two instructions, as a hung
 // hypervisor does; Thaw lets them go on.
-func (m *Machine) Freeze() error { return m.monitor.do("stop") }
+func (m *Machine) Freeze() error { return m.do("stop") }
 
 // Thaw undoes Freeze.
-func (m *Machine) Thaw() error { return m.monitor.do("cont") }
+func (m *Machine) Thaw() error { return m.do("cont") }
 
-// PowerCycle presses the reset button.
-func (m *Machine) PowerCycle() error { return m.monitor.do("system_reset") }
+// PowerCycle takes the power away and gives it back.
+func (m *Machine) PowerCycle() error { return m.do("quit") }
 
 // CopyDisk copies the machine's disk as it is at one moment, as whoever clones a
 // running machine does, and returns the copy's path.
@@ -179,22 +221,23 @@ const stopFor = 5 * time.Second
 // Stop ends the machine as a power cut does and waits until QEMU is gone. A second
 // call does nothing.
 func (m *Machine) Stop() {
-	select {
-	case <-m.exited:
-		return
-	default:
-	}
 	m.shell.close()
-	if err := m.monitor.do("quit"); err != nil && !errors.Is(err, net.ErrClosed) {
+	m.mu.Lock()
+	m.stopping = true
+	err := m.failure
+	if err == nil {
+		err = m.monitor.do("quit")
+	}
+	if err != nil {
 		m.process.Process.Kill()
 	}
+	m.mu.Unlock()
 	select {
-	case <-m.exited:
+	case <-m.done:
 	case <-time.After(stopFor):
 		m.process.Process.Kill()
-		<-m.exited
+		<-m.done
 	}
-	m.monitor.conn.Close()
 }
 
 // SerialLog is the end of what the machine wrote to its console.

@@ -54,6 +54,10 @@ func TestMachineBootsAndSuffersWhatItsOwnerDoesToIt(t *testing.T) {
 		t.Errorf("the file has %q", out)
 	}
 
+	first := run(t, m, "cat /proc/sys/kernel/random/boot_id")
+	m.Shell().Run(t.Context(), "systemctl reboot") // the connection may end before the command
+	awaitOtherBoot(t, m, first)
+
 	copied, err := m.CopyDisk(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -93,4 +97,21 @@ func run(t *testing.T, m *Machine, command string) string {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// awaitOtherBoot waits until the machine answers from another boot than that one.
+func awaitOtherBoot(t *testing.T, m *Machine, first string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	err := poll(ctx, time.Second, func() error {
+		now, err := m.Shell().Run(ctx, "cat /proc/sys/kernel/random/boot_id")
+		if err == nil && now == first {
+			err = errors.New("it has not rebooted")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, m.SerialLog())
+	}
 }
