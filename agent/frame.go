@@ -27,6 +27,10 @@ type frames struct {
 	mu   sync.Mutex // guards writing
 }
 
+func newFrames(conn net.Conn) *frames {
+	return &frames{conn: conn, r: bufio.NewReaderSize(conn, 512)}
+}
+
 // errClosed says that the service closed the link without a bye.
 var errClosed = errors.New("the service closed the link")
 

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -119,10 +118,11 @@ func dial(ctx context.Context, base, pin string) (*frames, error) {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	if br == nil { // else the service's first words came with the upgrade
-		br = bufio.NewReaderSize(conn, 512)
+	f := newFrames(conn)
+	if br != nil { // the service's first words came with the upgrade
+		f.r = br
 	}
-	return &frames{conn: conn, r: br}, nil
+	return f, nil
 }
 
 // authenticate answers the challenge. When it returns, the next epoch is on disk
