@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/deskyard/deskyard/arm"
 )
@@ -95,6 +96,10 @@ func invalidContent(format string, args ...any) *arm.Error {
 // data stands, for the error's target.
 func decodeJSON(data []byte, v any, at string) error {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // PowerShell's files begin with it
+	if !utf8.Valid(data) {
+		// encoding/json would put U+FFFD in its place without a word.
+		return invalidContent("it is not UTF-8")
+	}
 	if i := indexNUL(data); i >= 0 {
 		return invalidContent("the character U+0000 at byte %d is not allowed", i)
 	}

@@ -95,6 +95,7 @@ func TestRefusalsCarryAzuresCodesAndNever500(t *testing.T) {
 		{"wrong type in a patch", "PATCH", makers + "/hp1" + vw, `{"properties":{"labels":[1]}}`, 400, "InvalidRequestContent"},
 		{"no location", "PUT", makers + "/hp2" + vw, `{"properties":{}}`, 400, "LocationRequired"},
 		{"location odd", "PUT", makers + "/hp2" + vw, `{"location":"<b>"}`, 400, "LocationNotAvailableForResourceType"},
+		{"invalid UTF-8", "PUT", makers + "/hp2" + vw, "{\"location\":\"eastus\",\"tags\":{\"a\":\"\xff\"}}", 400, "InvalidRequestContent"},
 		{"location changed", "PUT", makers + "/hp1" + vw, `{"location":"westus"}`, 409, "InvalidResourceLocation"},
 		{"location changed by patch", "PATCH", makers + "/hp1" + vw, `{"location":"westus"}`, 409, "InvalidResourceLocation"},
 		{"kind odd", "PUT", makers + "/hp1" + vw, `{"location":"eastus","kind":"a b"}`, 400, "InvalidKind"},
