@@ -46,7 +46,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-clients e2e-agent ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-hostile e2e-clients e2e-agent ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short
@@ -56,6 +56,10 @@ fuzz-short: ## each fuzz target for a few seconds
 .PHONY: e2e-postgres
 e2e-postgres: ## the store's conformance suite on a real PostgreSQL
 	./e2e/postgres.sh
+
+.PHONY: e2e-hostile
+e2e-hostile: build ## kill -9, bad input and stolen keys against the real process
+	./e2e/hostile/run
 
 .PHONY: e2e-clients
 e2e-clients: build ## Microsoft's own clients, unmodified, against the service

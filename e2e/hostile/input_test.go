@@ -48,7 +48,7 @@ func badRequests(h *house) []bad {
 		put("a number out of range", strings.Replace(poolBody, `"properties":{`, `"properties":{"maxSessionLimit":1e400,`, 1), ""),
 		put("a number that is a string", strings.Replace(poolBody, `"properties":{`, `"properties":{"maxSessionLimit":"many",`, 1), ""),
 		put("no properties", `{"location":"local"}`, ""),
-		{name: "an unknown location", method: "PUT", path: named("atlantic"), query: v, body: strings.Replace(poolBody, `"local"`, `"atlantis"`, 1), status: 400, code: "LocationNotAvailableForResourceType"},
+		{name: "a location that cannot be one", method: "PUT", path: named("new"), query: v, body: strings.Replace(poolBody, `"local"`, `"<b>"`, 1), status: 400, code: "LocationNotAvailableForResourceType"},
 		{name: "another location than it has", method: "PUT", path: pool, query: v, body: strings.Replace(poolBody, `"local"`, `"westeurope"`, 1), status: 409, code: "InvalidResourceLocation"},
 		put("a tag name too long", strings.Replace(poolBody, `"location"`, `"tags":{"`+strings.Repeat("t", 600)+`":"x"},"location"`, 1), ""),
 		{name: "XML", method: "PUT", path: pool, query: v, body: "<a/>", contentType: "application/xml", status: 415, code: "UnsupportedMediaType"},
