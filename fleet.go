@@ -13,12 +13,25 @@ type Fleet interface {
 	Lease(objectID string) Lease
 	// Report is the newest report of a connected host, fresher than the stored one.
 	Report(objectID string) (HostReport, bool)
+	// Metrics is the last measurement of a connected host's monitoring agent.
+	Metrics(objectID string) (HostMetrics, bool)
 	// Do sends a command and waits for the host's answer, until ctx ends.
 	// ErrHostUnreachable when there is no link.
 	Do(ctx context.Context, objectID string, c Command) error
 	// Drop closes the host's link at once, with a reason that the agent logs;
 	// a host that was removed or revoked must not go on reporting.
 	Drop(objectID, reason string)
+}
+
+// HostMetrics is a measurement of a host.
+type HostMetrics struct {
+	CPUPercent       float64 `json:"cpuPercent"` // of all processors, over the last interval
+	Load1            float64 `json:"load1"`
+	MemoryUsed       uint64  `json:"memoryUsedBytes"`
+	MemoryTotal      uint64  `json:"memoryTotalBytes"`
+	DiskUsed         uint64  `json:"diskUsedBytes"` // of the system's file system
+	DiskTotal        uint64  `json:"diskTotalBytes"`
+	RoundTripSeconds float64 `json:"roundTripSeconds"` // of the control link
 }
 
 // Command is what the service asks of a host.

@@ -117,18 +117,22 @@ func (s *Server) Report(objectID string) (deskyard.HostReport, bool) {
 	return l.report, true
 }
 
-// Metrics is the last measurement of a connected host's monitoring agent.
-func (s *Server) Metrics(objectID string) (reverse.Metrics, bool) {
+// Metrics implements deskyard.Fleet.
+func (s *Server) Metrics(objectID string) (deskyard.HostMetrics, bool) {
 	l := s.links.get(objectID)
 	if l == nil {
-		return reverse.Metrics{}, false
+		return deskyard.HostMetrics{}, false
 	}
 	l.state.Lock()
 	defer l.state.Unlock()
-	if l.metrics == nil {
-		return reverse.Metrics{}, false
+	m := l.metrics
+	if m == nil {
+		return deskyard.HostMetrics{}, false
 	}
-	return *l.metrics, true
+	return deskyard.HostMetrics{
+		CPUPercent: m.CPUPercent, Load1: m.Load1, MemoryUsed: m.MemoryUsed, MemoryTotal: m.MemoryTotal,
+		DiskUsed: m.DiskUsed, DiskTotal: m.DiskTotal, RoundTripSeconds: float64(m.RTTMicros) / 1e6,
+	}, true
 }
 
 // Drop implements deskyard.Fleet.

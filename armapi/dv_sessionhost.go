@@ -29,27 +29,29 @@ func (s *Server) sessionHostType() ResourceType {
 	}
 }
 
-// sessionHostProperties is a session host on the wire. statusReason is ours: one
-// sentence on why the host is not Available; clients of Azure ignore it.
+// sessionHostProperties is a session host on the wire. statusReason, one sentence on
+// why the host is not Available, and metrics, the last measurement of a connected
+// host, are ours; clients of Azure ignore them.
 type sessionHostProperties struct {
-	ObjectID         string            `json:"objectId"`
-	FriendlyName     *string           `json:"friendlyName"`
-	LastHeartBeat    *arm.Time         `json:"lastHeartBeat"`
-	Sessions         int               `json:"sessions"`
-	AgentVersion     *string           `json:"agentVersion"`
-	AllowNewSession  bool              `json:"allowNewSession"`
-	VirtualMachineID *string           `json:"virtualMachineId"`
-	ResourceID       *string           `json:"resourceId"`
-	AssignedUser     *string           `json:"assignedUser"`
-	Status           string            `json:"status"`
-	StatusReason     *string           `json:"statusReason"`
-	StatusTimestamp  *arm.Time         `json:"statusTimestamp"`
-	OSVersion        *string           `json:"osVersion"`
-	SxSStackVersion  *string           `json:"sxSStackVersion"`
-	LastUpdateTime   *arm.Time         `json:"lastUpdateTime"`
-	UpdateState      string            `json:"updateState"`
-	UpdateError      string            `json:"updateErrorMessage"`
-	Checks           []healthCheckBody `json:"sessionHostHealthCheckResults"`
+	ObjectID         string                `json:"objectId"`
+	FriendlyName     *string               `json:"friendlyName"`
+	LastHeartBeat    *arm.Time             `json:"lastHeartBeat"`
+	Sessions         int                   `json:"sessions"`
+	AgentVersion     *string               `json:"agentVersion"`
+	AllowNewSession  bool                  `json:"allowNewSession"`
+	VirtualMachineID *string               `json:"virtualMachineId"`
+	ResourceID       *string               `json:"resourceId"`
+	AssignedUser     *string               `json:"assignedUser"`
+	Status           string                `json:"status"`
+	StatusReason     *string               `json:"statusReason"`
+	Metrics          *deskyard.HostMetrics `json:"metrics"`
+	StatusTimestamp  *arm.Time             `json:"statusTimestamp"`
+	OSVersion        *string               `json:"osVersion"`
+	SxSStackVersion  *string               `json:"sxSStackVersion"`
+	LastUpdateTime   *arm.Time             `json:"lastUpdateTime"`
+	UpdateState      string                `json:"updateState"`
+	UpdateError      string                `json:"updateErrorMessage"`
+	Checks           []healthCheckBody     `json:"sessionHostHealthCheckResults"`
 }
 
 // healthCheckBody is one health check on the wire.
@@ -100,6 +102,9 @@ func (s *Server) renderSessionHost(h deskyard.SessionHost) Body {
 		p.UpdateState = "Initial"
 	}
 	p.Sessions = len(sessionsOf(h))
+	if m, ok := s.fleet.Metrics(h.ObjectID); ok && lease.Alive(s.now()) {
+		p.Metrics = &m
+	}
 	for _, c := range h.Report.Checks {
 		b := healthCheckBody{Name: c.Name, Result: c.Result}
 		b.Failure.Message, b.Failure.Code, b.Failure.At = c.Message, c.Code, timeOrNull(c.At)

@@ -30,10 +30,16 @@ func TestASessionHostSaysWhyItIsNotAvailable(t *testing.T) {
 	if r.doc["name"] != "hp1/sh-0" || p["status"] != "Available" || p["statusReason"] != nil || p["virtualMachineId"] != live.Machine.SMBIOSID {
 		t.Errorf("the live host: %s", r.raw)
 	}
+	if m, ok := p["metrics"].(map[string]any); !ok || m["cpuPercent"] != 12.5 {
+		t.Errorf("metrics of the live host: %v", p["metrics"])
+	}
 	if sd := r.doc["systemData"].(map[string]any); sd["createdBy"] != nil {
 		t.Errorf("systemData.createdBy is %v: nobody created a host that registered", sd["createdBy"])
 	}
 	p = d.must(200, "GET", dv("hostPools/hp1/sessionHosts/SH-1"), "")
+	if p["metrics"] != nil {
+		t.Errorf("a host without a link has metrics: %v", p["metrics"])
+	}
 	if p["status"] != "Unavailable" || !strings.Contains(p["statusReason"].(string), "control link") {
 		t.Errorf("the other host: %v %v", p["status"], p["statusReason"])
 	}

@@ -48,6 +48,12 @@ func (f *hosts) Report(id string) (deskyard.HostReport, bool) {
 	return r, ok
 }
 
+// Metrics is a measurement of every connected host.
+func (f *hosts) Metrics(id string) (deskyard.HostMetrics, bool) {
+	_, ok := f.Report(id)
+	return deskyard.HostMetrics{CPUPercent: 12.5, MemoryTotal: 1 << 30}, ok
+}
+
 // Do carries a command out: a session that is logged off is gone from the report.
 func (f *hosts) Do(_ context.Context, id string, c deskyard.Command) error {
 	f.mu.Lock()

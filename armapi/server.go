@@ -172,8 +172,9 @@ func (s *Server) subscription(id string) (Subscription, bool) {
 // noFleet stands in where no agent door exists: nobody is connected.
 type noFleet struct{}
 
-func (noFleet) Lease(string) deskyard.Lease               { return deskyard.Lease{} }
-func (noFleet) Report(string) (deskyard.HostReport, bool) { return deskyard.HostReport{}, false }
+func (noFleet) Lease(string) deskyard.Lease                 { return deskyard.Lease{} }
+func (noFleet) Report(string) (deskyard.HostReport, bool)   { return deskyard.HostReport{}, false }
+func (noFleet) Metrics(string) (deskyard.HostMetrics, bool) { return deskyard.HostMetrics{}, false }
 func (noFleet) Do(context.Context, string, deskyard.Command) error {
 	return deskyard.ErrHostUnreachable
 }
