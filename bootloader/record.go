@@ -52,7 +52,7 @@ func (r *record) confirm(version string) {
 // that comes up and then crashes must not be tried for ever.
 func (r *record) prove(version string) {
 	r.Proven = version
-	if r.Failed == version {
+	if r.Failed == version || r.Failed != r.Desired.Version { // what is wanted no more is of no interest either
 		r.Failed, r.Reason, r.FailedAt, r.Attempts = "", "", time.Time{}, 0
 	}
 }

@@ -401,6 +401,65 @@ func TestACrashedComponentIsStartedAgain(t *testing.T) {
 	})
 }
 
+func TestAVersionThatStayedUpIsProvenAndItsFailureForgotten(t *testing.T) {
+	y := newYard(t)
+	o := y.options()
+	o.ProvenAfter = 50 * time.Millisecond
+	y.place("agent", "1.0.0", "ready")
+	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l, err := openLedger(filepath.Join(o.StateDir, "state.json"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.change("agent", func(r *record) { r.Failed, r.Attempts = "1.0.0", 2 }); err != nil {
+		t.Fatal(err)
+	}
+	c, stop := y.run(o)
+	await(t, c, "failure forgotten", "agent", func(c Component) bool { return c.State == Running && c.Failed == "" && c.Attempts == 0 })
+	stop()
+	if l, err = openLedger(filepath.Join(o.StateDir, "state.json"), slog.New(slog.DiscardHandler)); err != nil || l.get("agent").Proven != "1.0.0" {
+		t.Errorf("record %+v, %v", l.get("agent"), err)
+	}
+}
+
+func TestRestartDelaysDoubleToTheirBound(t *testing.T) {
+	y := newYard(t)
+	o := y.options()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	o.Now, o.MinBackoff, o.MaxBackoff = func() time.Time { return now }, time.Second, 10*time.Second
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := s.unitFor("agent")
+	u.current = "1.0.0"
+	for i, want := range []time.Duration{1, 2, 4, 8, 10, 10} {
+		u.after(record{}, "crashed")
+		if got := u.startAt.Sub(now); got != want*time.Second {
+			t.Errorf("delay after crash %d is %s, not %s", i+1, got, want*time.Second)
+		}
+	}
+}
+
+func TestOutputOfAComponentGoneWildIsCutAndTold(t *testing.T) {
+	var out syncBuffer
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := &lineLog{out: &out, outMu: &sync.Mutex{}, prefix: "agent", now: func() time.Time { return now }}
+	l.copy(strings.NewReader(strings.Repeat("x\n", linesPerBurst+500)))
+	if n := strings.Count(out.String(), "agent: x\n"); n != linesPerBurst {
+		t.Errorf("%d lines passed", n)
+	}
+	now = now.Add(burstEvery)
+	l.copy(strings.NewReader(strings.Repeat("y", 3*maxLine) + "\nlast, without an end"))
+	got := out.String()[strings.LastIndex(out.String(), "x\n")+2:]
+	lines := strings.Split(got, "\n")
+	if !strings.Contains(lines[0], "500 lines dropped") || len(lines[1]) != maxLine+len("agent: ") || lines[2] != "agent: last, without an end" {
+		t.Errorf("got %.200q", got)
+	}
+}
+
 func TestTheOnlyVersionIsStartedAgainAndAgain(t *testing.T) {
 	y := newYard(t)
 	y.place("agent", "1.0.0", "crash")

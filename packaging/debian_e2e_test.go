@@ -185,6 +185,11 @@ func keyFromFile(t *testing.T, m *machine) {
 	m.do("mkdir -p /etc/deskyard && cat >/etc/deskyard/registration-token <<EOF\n" + goodKey + "\nEOF\nchmod 644 /etc/deskyard/registration-token")
 	m.install("agent", "1.0.0")
 	m.wantKey(goodKey)
+	bad := newMachine(t, base(t), filepath.Join(m.dir, "debs"))
+	bad.do("mkdir -p /etc/deskyard && echo half a key >/etc/deskyard/registration-token")
+	if out, err := bad.try("dpkg -i /debs/deskyard-agent_1.0.0_amd64.deb"); err == nil || !strings.Contains(out, "exit status 65") {
+		t.Errorf("a key file without a key: %v\n%s", err, out)
+	}
 	none := newMachine(t, base(t), filepath.Join(m.dir, "debs"))
 	none.install("agent", "1.0.0")
 	none.wantKey("")

@@ -169,7 +169,7 @@ func printStatus(w io.Writer, status bootloader.Status) error {
 func detail(c bootloader.Component) string {
 	d := c.Detail
 	if c.Failed != "" && !strings.Contains(d, c.Failed) {
-		d = strings.TrimSpace(fmt.Sprintf("%s version %s failed %d times", d, c.Failed, c.Attempts))
+		d = strings.TrimSpace(fmt.Sprintf("%s version %s failed (attempts: %d)", d, c.Failed, c.Attempts))
 	}
 	return strings.ReplaceAll(d, "\n", "; ")
 }

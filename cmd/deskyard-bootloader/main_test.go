@@ -24,7 +24,7 @@ func TestStatusTableListsTheFourComponentsEvenWhenTheyAreAbsent(t *testing.T) {
 			t.Fatalf("row %d is not %q:\n%s", i, want, &b)
 		}
 	}
-	for i, want := range map[int]string{1: "1.2.3 1.2.2", 2: "version 1.1.0 failed 2 times", 3: "Absent", 5: "one; two"} {
+	for i, want := range map[int]string{1: "1.2.3 1.2.2", 2: "version 1.1.0 failed (attempts: 2)", 3: "Absent", 5: "one; two"} {
 		if !strings.Contains(got[i], want) {
 			t.Errorf("row %d lacks %q: %s", i, want, got[i])
 		}
