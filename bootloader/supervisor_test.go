@@ -137,7 +137,7 @@ func (y *yard) options() Options {
 		Fetcher: HTTPFetcher{Client: y.server.Client(), Bases: []string{y.server.URL}},
 		Key:     func() (ed25519.PublicKey, error) { return y.key.Public().(ed25519.PublicKey), nil },
 		Log:     slog.New(slog.NewTextHandler(y.out, nil)), Output: y.out,
-		ReadyWithin: 3 * time.Second, StopWithin: 2 * time.Second, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
+		ReadyWithin: 30 * time.Second, StopWithin: 3 * time.Second, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
 	}
 }
 
@@ -231,7 +231,7 @@ func await(t *testing.T, c *Client, what, component string, ok func(Component) b
 	t.Helper()
 	var last Component
 	var lastErr error
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		s, err := c.Status(t.Context())
 		lastErr = err
 		if err != nil {
