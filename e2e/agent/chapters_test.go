@@ -22,9 +22,7 @@ func (s *story) boots(ctx context.Context) error {
 		return err
 	}
 	s.whole.Cleanup(s.machine.Stop)
-	ctx, cancel := context.WithTimeout(ctx, bootFor)
-	defer cancel()
-	if err := s.machine.Shell().Wait(ctx); err != nil {
+	if err := s.answers(ctx); err != nil {
 		return err
 	}
 	s.t.Logf("SSH answers after %.1f s", time.Since(start).Seconds())
@@ -36,6 +34,13 @@ func (s *story) boots(ctx context.Context) error {
 		return fmt.Errorf("the fresh machine already has %s", strings.TrimSpace(out))
 	}
 	return nil
+}
+
+// answers waits until the machine answers over SSH.
+func (s *story) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootFor)
+	defer cancel()
+	return s.machine.Shell().Wait(ctx)
 }
 
 func (s *story) joins(ctx context.Context) error {
@@ -172,6 +177,9 @@ func (s *story) survivesReboot(ctx context.Context) error {
 		return err
 	}
 	s.t.Logf("Available %.1f s after Shutdown", time.Since(start).Seconds())
+	if err := s.answers(ctx); err != nil {
+		return err
+	}
 	after, err := s.bootID(ctx)
 	if err != nil {
 		return err
@@ -208,8 +216,10 @@ func (s *story) survivesPowerCut(ctx context.Context) error {
 	if err := s.unavailableInTime(ctx); err != nil {
 		return err
 	}
-	_, err := s.watch(ctx, "Available", bootFor)
-	return err
+	if _, err := s.watch(ctx, "Available", bootFor); err != nil {
+		return err
+	}
+	return s.answers(ctx)
 }
 
 func (s *story) survivesServiceRestart(ctx context.Context) error {

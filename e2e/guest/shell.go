@@ -127,6 +127,18 @@ func (s *Shell) Put(ctx context.Context, path string, content io.Reader) error {
 }
 
 func (s *Shell) feed(ctx context.Context, command string, in io.Reader) (string, error) {
+	out, err := s.attempt(ctx, command, in)
+	if errors.Is(err, errNoSession) && ctx.Err() == nil {
+		// The machine rebooted under an old connection; nothing was run or read yet.
+		return s.attempt(ctx, command, in)
+	}
+	return out, err
+}
+
+// errNoSession says that a connection carries no new session.
+var errNoSession = errors.New("no SSH session to be had")
+
+func (s *Shell) attempt(ctx context.Context, command string, in io.Reader) (string, error) {
 	client, err := s.connection()
 	if err != nil {
 		return "", err
@@ -153,7 +165,7 @@ func (s *Shell) feed(ctx context.Context, command string, in io.Reader) (string,
 func execute(client *ssh.Client, command string, in io.Reader) (string, error) {
 	session, err := client.NewSession()
 	if err != nil {
-		return "", fmt.Errorf("open an SSH session: %w", err)
+		return "", fmt.Errorf("%w: %w", errNoSession, err)
 	}
 	defer session.Close()
 	var out, problems bytes.Buffer

@@ -194,6 +194,9 @@ func (t *tour) reboot(ctx context.Context, key string) error {
 	if err := t.show(ctx, "Available"); err != nil {
 		return err
 	}
+	if err := t.machine.Shell().Wait(ctx); err != nil {
+		return err
+	}
 	return t.keyIsGone(ctx, key)
 }
 
