@@ -96,16 +96,15 @@ func dial(ctx context.Context, base, pin string) (*frames, error) {
 	if u.Scheme != "https" {
 		return nil, fmt.Errorf("the address %s does not begin with https", base)
 	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	d := tls.Dialer{Config: pinned(pin)}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	raw, err := dialTCP(ctx, u)
 	if err != nil {
 		return nil, err
+	}
+	conn := tls.Client(raw, pinned(pin))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, raw.Close())
 	}
 	if err := conn.SetDeadline(time.Now().Add(dialTime)); err != nil {
 		return nil, errors.Join(err, conn.Close())

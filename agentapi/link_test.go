@@ -248,3 +248,31 @@ func anyPool() *pool {
 	p.policy.Store(&updatePolicy{})
 	return p
 }
+
+// tape is a connection that plays bytes and forgets what is written.
+type tape struct {
+	net.Conn
+	r bytes.Reader
+}
+
+func (t *tape) Read(b []byte) (int, error)       { return t.r.Read(b) }
+func (t *tape) Write(b []byte) (int, error)      { return len(b), nil }
+func (t *tape) SetReadDeadline(time.Time) error  { return nil }
+func (t *tape) SetWriteDeadline(time.Time) error { return nil }
+
+func FuzzReadMessage(f *testing.F) {
+	f.Add(masked(ws.OpText, []byte(`{"type":"stopping"}`)))
+	f.Add(append(masked(ws.OpPing, []byte("1234")), masked(ws.OpClose, nil)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &tape{}
+		c.r.Reset(b)
+		m, err := (&frames{conn: c}).readMessage(time.Second, func(_ ws.OpCode, p []byte) {
+			if len(p) > reverse.MaxFromAgent {
+				t.Fatalf("a frame of %d bytes", len(p))
+			}
+		})
+		if err == nil && m.Type == "" {
+			t.Fatal("a message without a type")
+		}
+	})
+}
