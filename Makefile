@@ -46,7 +46,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-hostile e2e-clients e2e-agent ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-hostile e2e-clients e2e-agent ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short
@@ -59,7 +59,11 @@ e2e-postgres: ## the store's conformance suite on a real PostgreSQL
 
 .PHONY: e2e-hostile
 e2e-hostile: build ## kill -9, bad input and stolen keys against the real process
-	./e2e/hostile/run
+	./e2e/gotest e2e-hostile . ./e2e/hostile
+
+.PHONY: e2e-packaging
+e2e-packaging: ## the Debian packages, installed for real in a Debian of their own (skips without root)
+	./e2e/gotest e2e-packaging packaging .
 
 .PHONY: e2e-clients
 e2e-clients: build ## Microsoft's own clients, unmodified, against the service
