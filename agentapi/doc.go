@@ -6,7 +6,9 @@
 //
 //	net/http handler ── upgrade ─┐ ends here: its buffers and grown stack go
 //	                             └ open: hello, auth, welcome (one store write)
-//	                                  └ serve: one per link, blocked in read ── result of commands ─▶ Do
+//	                                  └ serve: one per link, blocked in read; answers heartbeats,
+//	                                       │   and has a short-lived one do what messages ask for
+//	                                       ├── result of commands ─▶ Do
 //	                                       │
 //	                  report, link up/down ▼
 //	                              ledger: one goroutine, gathers changes and

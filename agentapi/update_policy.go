@@ -23,6 +23,7 @@ const (
 	windowLength   = 2 * time.Hour
 	forcedAfter    = 4                // attempts in windows, or windows that were missed
 	retryDefault   = time.Hour        // after a failure, without windows
+	retryMissing   = 5 * time.Minute  // after a failure, while a component is not installed at all
 	retryForced    = 24 * time.Hour   // after a forced attempt has failed too
 	startedAtMost  = 30 * time.Minute // fetching, starting and rolling back four components
 	failureSettles = 30 * time.Second // an earlier attempt's failure may still be reported
@@ -90,6 +91,9 @@ func (u updateCase) mayStart(r deskyard.UpdateRecord) bool {
 	if r.State == updateFailed && r.Attempts > forcedAfter {
 		return since >= retryForced
 	}
+	if u.lacks() && r.Attempts < forcedAfter { // such a host serves nobody: no window protects its users
+		return r.State == updatePending || since >= retryMissing
+	}
 	if u.policy == nil || u.policy.Type != "Scheduled" {
 		return r.State == updatePending || since >= retryDefault || r.Attempts >= forcedAfter
 	}
@@ -113,6 +117,16 @@ func (u updateCase) behind() []bootloader.Desired {
 		}
 	}
 	return behind
+}
+
+// lacks reports whether a desired component is not installed in any version.
+func (u updateCase) lacks() bool {
+	for _, d := range u.desired {
+		if !slices.ContainsFunc(u.components, func(c deskyard.Component) bool { return c.Name == d.Component && c.Version != "" }) {
+			return true
+		}
+	}
+	return false
 }
 
 // failure says why a started update has failed, "" while it has not.

@@ -14,6 +14,7 @@ var (
 	runsOld  = []deskyard.Component{{Name: "agent", Version: "1.0.0", State: bootloader.Running}, {Name: "sxs-stack", Version: "1.0.0", State: bootloader.Running}}
 	runsNew  = []deskyard.Component{{Name: "agent", Version: "2.0.0", State: bootloader.Running}, {Name: "sxs-stack", Version: "2.0.0", State: bootloader.Running}}
 	rolled   = []deskyard.Component{{Name: "agent", Version: "1.0.0", State: bootloader.Running, Failed: "2.0.0", Detail: "it did not announce itself"}, {Name: "sxs-stack", Version: "2.0.0"}}
+	missing  = []deskyard.Component{runsOld[0], {Name: "sxs-stack", State: bootloader.Failed, Failed: "2.0.0", Detail: "no space"}}
 	newZone  = func(name string) *string { return &name }
 	newHour  = func(h int) *deskyard.Integer { n := deskyard.Integer(h); return &n }
 	sundays2 = &deskyard.AgentUpdate{Type: "Scheduled", MaintenanceWindowTimeZone: newZone("UTC"),
@@ -63,6 +64,9 @@ func TestAnUpdateStartsWhenItsPoolAllows(t *testing.T) {
 		{name: "after four attempts without a window", record: record(updateFailed, inWindow, 4), has: rolled, policy: sundays2, now: sunday, state: updateStarted, pushed: true, force: true},
 		{name: "a forced one that failed rests a day", record: record(updateFailed, sunday, 5), has: rolled, policy: sundays2, now: sunday.Add(23 * time.Hour), state: updateFailed},
 		{name: "a newer version begins anew", record: deskyard.UpdateRecord{State: updateFailed, At: sunday, Target: "1.9.0", Attempts: 5}, has: runsOld, now: sunday, state: updateStarted, pushed: true},
+		{name: "a component that is missing waits for no window", record: succeeded, has: runsOld[:1], policy: sundays2, now: sunday, state: updateStarted, pushed: true},
+		{name: "nor long after a failure", record: record(updateFailed, sunday, 1), has: missing, policy: sundays2, now: sunday.Add(5 * time.Minute), state: updateStarted, pushed: true, force: true},
+		{name: "but a little", record: record(updateFailed, sunday, 1), has: missing, policy: sundays2, now: sunday.Add(4 * time.Minute), state: updateFailed},
 		{name: "without a boot loader nothing", record: record(updateInitial, sunday, 0), now: sunday, state: updateInitial},
 	} {
 		t.Run(c.name, func(t *testing.T) {
