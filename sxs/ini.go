@@ -49,8 +49,11 @@ func setGlobals(ini []byte, wanted map[string]string) []byte {
 	}
 	slices.Sort(added)
 	text := []byte(strings.Join(added, ""))
-	if section < 0 {
-		return append([]byte("[Globals]\n"+string(text)), bytes.Join(lines, nil)...)
+	if section < 0 { // at the end, where it takes nothing that stands outside into itself
+		if len(ini) > 0 && !bytes.HasSuffix(ini, []byte("\n")) {
+			ini = append(bytes.Clone(ini), '\n')
+		}
+		return append(bytes.Clone(ini), "[Globals]\n"+string(text)...)
 	}
 	if !bytes.HasSuffix(lines[section], []byte("\n")) {
 		lines[section] = append(bytes.Clone(lines[section]), '\n')

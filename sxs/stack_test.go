@@ -165,7 +165,7 @@ func TestSettingGlobalsChangesThoseAndNothingElse(t *testing.T) {
 	if again := string(setGlobals([]byte(got), want)); again != got {
 		t.Fatalf("a second time changed it:\n%s", again)
 	}
-	for _, odd := range []string{"", "[Globals]", "[Other]\nport=1"} {
+	for _, odd := range []string{"", "port=", "[Globals]", "[Other]\nport=1"} {
 		if g := globals(setGlobals([]byte(odd), want)); g["key_file"] != "/k.pem" || g["port"] != "tcp://127.0.0.1:3389" {
 			t.Errorf("%q became %v", odd, g)
 		}
