@@ -126,7 +126,7 @@ func (s *story) refusesClone(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	clone, err := guest.Start(ctx, guest.Options{Name: "clone", Image: s.image, Accel: s.accel, Dir: s.dir, CloneOf: copied})
+	clone, err := guest.Start(ctx, guest.Options{Name: "clone", Image: s.image, Accel: s.accel, Dir: s.dir, CloneOf: copied, LoginOf: s.machine})
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (s *story) refusesClone(ctx context.Context) error {
 // awaitRefusal waits until the clone's own log says why it may not in.
 func (s *story) awaitRefusal(ctx context.Context, clone *guest.Machine) error {
 	for {
-		out, err := clone.Shell().Run(ctx, "journalctl --no-pager -b -u deskyard-bootloader.service | grep -i -E 'refused.*(clone|copy|another machine)' | tail -n 1")
+		out, err := clone.Shell().Run(ctx, "journalctl --no-pager -b -u deskyard-bootloader.service | grep -i -E 'CloneDetected' | tail -n 1")
 		if err == nil {
 			s.t.Logf("the clone's log: %s", strings.TrimSpace(out))
 			return nil
@@ -189,6 +189,17 @@ func (s *story) refusesKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The control: the same call with a good key is let in.
+	fresh, err := s.pool.Key(ctx)
+	if err != nil {
+		return err
+	}
+	if status, body, err := s.client.Register(ctx, fresh); err != nil || status != http.StatusOK {
+		return fmt.Errorf("a good key was answered with %d %s %v", status, body, err)
+	}
+	if err := s.pool.DeleteHost(ctx, "stranger", true); err != nil {
+		return err
+	}
 	for name, key := range map[string]string{
 		"the key of a deleted pool":                   foreign,
 		"one pool's claims under another's signature": grafted,
@@ -198,7 +209,8 @@ func (s *story) refusesKeys(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if status < 400 || status >= 500 {
+		// Refused for the key, not for anything else.
+		if status < 400 || status >= 500 || strings.Contains(body, "INVALID_PROOF") {
 			return fmt.Errorf("%s was answered with %d %s", name, status, body)
 		}
 		s.t.Logf("%s: %d %s", name, status, body)

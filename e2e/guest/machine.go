@@ -32,6 +32,7 @@ type Options struct {
 	Accel     Accelerator // from ProbeAccelerator
 	Dir       string      // for disk, log and sockets; its path must be short (Unix sockets end at 108 bytes)
 	CloneOf   string      // a disk to start from instead of the image's, left unchanged
+	LoginOf   *Machine    // whose SSH key opens it too; needed for a clone, which has that key on its disk
 	MemoryMiB int         // 1024 if 0
 }
 
@@ -76,7 +77,7 @@ func Start(ctx context.Context, o Options) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.shell, err = newShell("127.0.0.1:" + strconv.Itoa(port)); err != nil {
+	if m.shell, err = newShell("127.0.0.1:"+strconv.Itoa(port), o.LoginOf); err != nil {
 		return nil, err
 	}
 	m.arguments = m.commandLine(o, port)

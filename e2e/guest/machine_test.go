@@ -62,7 +62,7 @@ func TestMachineBootsAndSuffersWhatItsOwnerDoesToIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clone := boot(t, Options{Name: "clone", Image: image, Accel: accel, Dir: dir, CloneOf: copied})
+	clone := boot(t, Options{Name: "clone", Image: image, Accel: accel, Dir: dir, CloneOf: copied, LoginOf: m})
 	if out := run(t, clone, "cat /root/it* /etc/machine-id"); out != "kept"+run(t, m, "cat /etc/machine-id") {
 		t.Errorf("the clone has %q", out)
 	}

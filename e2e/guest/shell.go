@@ -26,7 +26,11 @@ type Shell struct {
 	client  *ssh.Client   // root's connection; nil when there is none
 }
 
-func newShell(addr string) (*Shell, error) {
+// newShell makes a key, or takes the one of another machine.
+func newShell(addr string, of *Machine) (*Shell, error) {
+	if of != nil {
+		return &Shell{addr: addr, signer: of.shell.signer}, nil
+	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make an SSH key: %w", err)

@@ -3,6 +3,8 @@ package service
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -15,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/deskyard/deskyard/reverse"
 )
 
 // Client calls the management API with the bootstrap's service principal.
@@ -146,17 +150,22 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 	return c.token, nil
 }
 
-// Register posts a registration with this key and nothing that proves a machine, as
-// somebody would who found a key, and returns the answer's status and beginning.
+// Register registers a machine that is none with this key, as somebody would who
+// found a key, and returns the answer's status and beginning.
 func (c *Client) Register(ctx context.Context, key string) (int, string, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return 0, "", fmt.Errorf("make a machine's key: %w", err)
+	}
+	machine := json.RawMessage(`{"hostname":"stranger","machineId":"0123456789abcdef0123456789abcdef","os":"linux","arch":"amd64","osVersion":"12"}`)
 	body, err := json.Marshal(map[string]any{
-		"token": key, "machine": map[string]string{"hostname": "stranger", "machineId": "0123456789abcdef0123456789abcdef", "os": "linux", "arch": "amd64", "osVersion": "12"},
-		"publicKey": make([]byte, 32), "proof": make([]byte, 64),
+		"token": key, "machine": machine, "publicKey": []byte(public),
+		"proof": ed25519.Sign(private, reverse.RegisterProof(key, machine)),
 	})
 	if err != nil {
 		return 0, "", fmt.Errorf("encode a registration: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.boot.Endpoint+"/agent/v1/register", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.boot.Endpoint+reverse.RegisterPath, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}

@@ -59,6 +59,7 @@ type tour struct {
 	service *service.Service
 	machine *guest.Machine
 	pool    service.Pool
+	shown   string // status shown last
 }
 
 // say prints a step with the time since the start.
@@ -74,7 +75,7 @@ func (t *tour) run(ctx context.Context) error {
 	if t.dir, err = os.MkdirTemp("", "deskyard-demo-"); err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	debs, err := join.FindPackages(filepath.Join(repo, "dist", "packages"))
+	debs, err := join.FindPackages(override("DESKYARD_PACKAGES", filepath.Join(repo, "dist", "packages")))
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (t *tour) run(ctx context.Context) error {
 func (t *tour) startService(ctx context.Context, repo string) error {
 	t.say("Starts the service: one binary, one TLS port, its own CA and database")
 	var err error
-	if t.service, err = service.Start(ctx, service.Options{Binary: filepath.Join(repo, "bin", "deskyard"), Dir: t.dir}); err != nil {
+	if t.service, err = service.Start(ctx, service.Options{Binary: binary(repo), Dir: t.dir}); err != nil {
 		return err
 	}
 	client, err := service.NewClient(t.service.Bootstrap)
@@ -205,9 +206,25 @@ func (t *tour) show(ctx context.Context, want string) error {
 	ctx, cancel := context.WithTimeout(ctx, statusFor)
 	defer cancel()
 	_, err := t.pool.Watch(ctx, hostName, want, func(_ service.Sighting, h service.Host) {
-		t.say("    %s: %s", hostName, h)
+		line := h.Properties.Status
+		if h.Properties.StatusReason != "" {
+			line += "  (" + clip(h.Properties.StatusReason, 150) + ")"
+		}
+		if line == t.shown {
+			return
+		}
+		t.shown = line
+		t.say("    %s: %s", hostName, line)
 	})
 	return err
+}
+
+// clip shortens a text to n bytes or a few more.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
 }
 
 func (t *tour) howToGoOn(repo string) {
@@ -225,7 +242,17 @@ func (t *tour) howToGoOn(repo string) {
 		binary(repo), group, poolName, binary(repo), group, poolName, binary(repo))
 }
 
-func binary(repo string) string { return filepath.Join(repo, "bin", "deskyard") }
+func binary(repo string) string {
+	return override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard"))
+}
+
+// override is an environment variable's value, or path where it is not set.
+func override(variable, path string) string {
+	if v := os.Getenv(variable); v != "" {
+		return v
+	}
+	return path
+}
 
 func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
