@@ -70,17 +70,37 @@ func (c *child) ask() (standing, error) {
 	return s, json.Unmarshal(line, &s)
 }
 
-// awaitAll waits until every agent has its link, and says on the way why not.
-func (c *child) awaitAll(ctx context.Context, within time.Duration, count int) (standing, error) {
-	return c.awaitReturn(ctx, within, count, time.Time{})
+// agentGroups are the processes that simulate the agents of one server.
+type agentGroups []*child
+
+// ask adds the groups up.
+func (g agentGroups) ask() (standing, error) {
+	var all standing
+	for _, c := range g {
+		s, err := c.ask()
+		if err != nil {
+			return all, err
+		}
+		all.Links += s.Links
+		all.Beats += s.Beats
+		all.Failed += s.Failed
+		all.LastUp = max(all.LastUp, s.LastUp)
+		all.Last += s.Last
+	}
+	return all, nil
+}
+
+// awaitAll waits until every agent has its link, and says why not.
+func (g agentGroups) awaitAll(ctx context.Context, within time.Duration, count int) (standing, error) {
+	return g.awaitReturn(ctx, within, count, time.Time{})
 }
 
 // awaitReturn is awaitAll for links of which the newest came up after a time: agents
 // may not have noticed yet that the old ones broke.
-func (c *child) awaitReturn(ctx context.Context, within time.Duration, count int, after time.Time) (standing, error) {
+func (g agentGroups) awaitReturn(ctx context.Context, within time.Duration, count int, after time.Time) (standing, error) {
 	end := time.Now().Add(within)
 	for {
-		s, err := c.ask()
+		s, err := g.ask()
 		if err != nil || s.Links >= int64(count) && (after.IsZero() || s.LastUp > after.UnixNano()) {
 			return s, err
 		}
@@ -138,8 +158,10 @@ func startEcho(ctx context.Context, dir, address, ca string) (*child, error) {
 	}
 }
 
-func startAgents(ctx context.Context, dir, address, ca, seed string, count int, bare bool) (*child, error) {
-	return start(ctx, dir, []string{"SEED=" + seed}, "agents", "--address", address, "--ca", ca, "--count", strconv.Itoa(count), "--bare="+strconv.FormatBool(bare))
+// startAgents starts every second agent of a server, from the number first on.
+func startAgents(ctx context.Context, dir, address, ca, seed string, first, count int, bare bool) (*child, error) {
+	return start(ctx, dir, []string{"SEED=" + seed}, "agents", "--address", address, "--ca", ca,
+		"--first", strconv.Itoa(first), "--count", strconv.Itoa(count), "--bare="+strconv.FormatBool(bare))
 }
 
 func freeAddress() (string, error) {

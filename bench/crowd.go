@@ -24,6 +24,7 @@ import (
 type agentsRole struct {
 	Address string `required:""`
 	CA      string `required:""`
+	First   int    `help:"Number of the first host; every second one from there on is simulated."`
 	Count   int    `required:""`
 	Bare    bool   `help:"Agents of the bare loop."`
 	Seed    string `help:"Of the hosts' keys, in hexadecimal; as SEED in the environment." env:"SEED"`
@@ -79,7 +80,7 @@ func (a *agentsRole) Run(ctx context.Context) error {
 	for i := range a.Count {
 		var p peer = echoPeer{}
 		if !a.Bare {
-			p = newHostPeer(i, seed)
+			p = newHostPeer(a.First+2*i, seed)
 		}
 		c.peers = append(c.peers, p)
 		all.Go(func() { c.live(ctx, i, p) })

@@ -51,3 +51,11 @@ func peakOf(pid int) (float64, error) { return procValue(pid, "status", "VmHWM")
 
 // diskOf is how many bytes a process has had written to disks.
 func diskOf(pid int) (float64, error) { return procValue(pid, "io", "write_bytes") }
+
+// forgetPeak lets a process's peakOf begin anew.
+func forgetPeak(pid int) error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
+		return fmt.Errorf("reset the peak of a process's memory: %w", err)
+	}
+	return nil
+}
