@@ -102,7 +102,22 @@ func (t *tour) run(ctx context.Context) error {
 	if err := t.reboot(ctx, key); err != nil {
 		return err
 	}
+	if err := t.list(ctx, repo); err != nil {
+		return err
+	}
 	t.howToGoOn(repo)
+	return nil
+}
+
+// list has the administrator's CLI show the pool's hosts.
+func (t *tour) list(ctx context.Context, repo string) error {
+	cmd := exec.CommandContext(ctx, binary(repo), "sessionhost", "list", "-g", group, "--host-pool-name", poolName)
+	cmd.Env = append(os.Environ(), "DESKYARD_BOOTSTRAP="+t.service.BootstrapFile)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("list the hosts with the CLI: %w: %s", err, out)
+	}
+	t.say("deskyard sessionhost list:\n\n%s", indent(string(out)))
 	return nil
 }
 
@@ -235,7 +250,7 @@ func (t *tour) howToGoOn(repo string) {
   administrator   %s   (password: adminPassword in %s)
 
   export DESKYARD_BOOTSTRAP=%s
-  %s sessionhost list -g %s --host-pool %s
+  %s sessionhost list -g %s --host-pool-name %s
   %s hostpool show -g %s -n %s
   %s audit list
 `, b.Endpoint, b.CAFile, b.AdminUser, t.service.BootstrapFile, t.service.BootstrapFile,
