@@ -39,11 +39,17 @@ func TestAKillDuringWritesLosesNoAcknowledgedWriteAndShowsNoHalfOne(t *testing.T
 	for w := range crashWriters {
 		writers.Go(func() { c.write(t, h, w) })
 	}
-	<-c.kill
+	ended := make(chan struct{})
+	go func() { writers.Wait(); close(ended) }()
+	select {
+	case <-c.kill:
+	case <-ended:
+		t.Fatalf("the writers ended with %d writes acknowledged", c.count.Load())
+	}
 	if err := h.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	writers.Wait()
+	<-ended
 	acked := c.count.Load()
 	if acked >= crashWrites {
 		t.Fatalf("all %d writes were done before the kill", acked)
