@@ -46,6 +46,13 @@ func (s *story) showsSessions(ctx context.Context) error {
 	if err := s.pool.Message(ctx, hostName, session.ID(), "Maintenance", "Save your work"); err != nil {
 		return fmt.Errorf("send a message: %w", err)
 	}
+	// A terminal cannot live on without its client: the host must say so, not pretend.
+	err = s.pool.Disconnect(ctx, hostName, session.ID())
+	var no *service.APIError
+	if !errors.As(err, &no) || no.Status < 400 || no.Status >= 500 {
+		return fmt.Errorf("disconnecting an SSH session must be refused with a reason, got: %v", err)
+	}
+	s.t.Logf("disconnect: %v", no)
 	if err := s.pool.LogOff(ctx, hostName, session.ID()); err != nil {
 		return fmt.Errorf("log off: %w", err)
 	}
