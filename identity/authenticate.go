@@ -36,7 +36,7 @@ func (s *Service) authenticate(r *http.Request, want resourceKind) (deskyard.Pri
 	if err != nil {
 		return deskyard.Principal{}, err
 	}
-	c, err := openToken(token, s.keys.Verifying)
+	c, err := s.opened.open(token, s.keys.Verifying)
 	if err != nil || c.ObjectID == "" || (c.Kind != kindApp && c.Kind != kindUser) {
 		return deskyard.Principal{}, unauthenticated("InvalidAuthenticationToken", "The access token is invalid.")
 	}

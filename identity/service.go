@@ -80,6 +80,7 @@ type Service struct {
 	now       func() time.Time
 
 	accounts accountCache
+	opened   opened
 	requests *limiter // per origin, every endpoint
 	attempts *limiter // per origin, passwords and user codes
 	polls    *limiter // per device code
