@@ -59,8 +59,9 @@ func (s *story) joins(ctx context.Context) error {
 	if way[0].Status != "absent" {
 		return fmt.Errorf("the host was %s before the packages were in", way[0].Status)
 	}
-	if !has(way, "Unavailable") {
-		return fmt.Errorf("first contact must be Unavailable, seen: %s", service.Way(way))
+	// Unavailable may last for less than it takes to look twice; Upgrading follows it.
+	if !has(way, "Unavailable") && !has(way, "Upgrading") {
+		return fmt.Errorf("a host must not be Available at first contact, seen: %s", service.Way(way))
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func (t *tour) run(ctx context.Context) error {
 
 // list has the administrator's CLI show the pool's hosts.
 func (t *tour) list(ctx context.Context, repo string) error {
-	cmd := exec.CommandContext(ctx, binary(repo), "sessionhost", "list", "-g", group, "--host-pool-name", poolName)
+	cmd := exec.CommandContext(ctx, binary(repo), "sessionhost", "list", "-g", group, "--host-pool-name", poolName, "-o", "table")
 	cmd.Env = append(os.Environ(), "DESKYARD_BOOTSTRAP="+t.service.BootstrapFile)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -250,7 +250,7 @@ func (t *tour) howToGoOn(repo string) {
   administrator   %s   (password: adminPassword in %s)
 
   export DESKYARD_BOOTSTRAP=%s
-  %s sessionhost list -g %s --host-pool-name %s
+  %s sessionhost list -g %s --host-pool-name %s -o table
   %s hostpool show -g %s -n %s
   %s audit list
 `, b.Endpoint, b.CAFile, b.AdminUser, t.service.BootstrapFile, t.service.BootstrapFile,
