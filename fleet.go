@@ -11,7 +11,8 @@ import (
 type Fleet interface {
 	// Lease is the state of a host's control link; the zero Lease when it has none.
 	Lease(objectID string) Lease
-	// Report is the newest report of a connected host, fresher than the stored one.
+	// Report is the newest report of a connected host, or of one whose link has just
+	// ended, where it is fresher than the stored one.
 	Report(objectID string) (HostReport, bool)
 	// Metrics is the last measurement of a connected host's monitoring agent.
 	Metrics(objectID string) (HostMetrics, bool)

@@ -106,11 +106,12 @@ func (s *Server) Lease(objectID string) deskyard.Lease {
 	}
 }
 
-// Report implements deskyard.Fleet.
+// Report implements deskyard.Fleet. Of a host whose link has just ended it gives
+// the last report, until that is stored.
 func (s *Server) Report(objectID string) (deskyard.HostReport, bool) {
 	l := s.links.get(objectID)
 	if l == nil {
-		return deskyard.HostReport{}, false
+		return s.ledger.lastWords(objectID)
 	}
 	l.state.Lock()
 	defer l.state.Unlock()

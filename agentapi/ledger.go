@@ -31,12 +31,13 @@ type ledger struct {
 	counts *counts
 	wake   chan struct{}
 
-	mu   sync.Mutex // guards open
-	open map[string][]change
+	mu    sync.Mutex // guards open and words
+	open  map[string][]change
+	words map[string]deskyard.HostReport // last reports of ended links, until they are stored
 }
 
 func newLedger(store deskyard.Store, log *slog.Logger, c *counts) *ledger {
-	return &ledger{store: store, log: log, counts: c, wake: make(chan struct{}, 1), open: map[string][]change{}}
+	return &ledger{store: store, log: log, counts: c, wake: make(chan struct{}, 1), open: map[string][]change{}, words: map[string]deskyard.HostReport{}}
 }
 
 // note gathers a change of the host with that object id.
@@ -44,6 +45,28 @@ func (g *ledger) note(host string, c change) {
 	g.mu.Lock()
 	g.open[host] = append(g.open[host], c)
 	g.mu.Unlock()
+	g.rouse()
+}
+
+// noteLast is note for a link that has ended. Its last report can be had from
+// lastWords until it is stored: a host that said goodbye must not look as if it had
+// vanished, not even for the moment that the ledger gathers.
+func (g *ledger) noteLast(host string, r deskyard.HostReport, c change) {
+	g.mu.Lock()
+	g.open[host] = append(g.open[host], c)
+	g.words[host] = r
+	g.mu.Unlock()
+	g.rouse()
+}
+
+func (g *ledger) lastWords(host string) (deskyard.HostReport, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r, ok := g.words[host]
+	return r, ok
+}
+
+func (g *ledger) rouse() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
@@ -87,6 +110,7 @@ func (g *ledger) flush(ctx context.Context) error {
 			g.putBack(hosts)
 			return err
 		}
+		g.stored(hosts)
 	}
 }
 
@@ -129,6 +153,17 @@ func (g *ledger) take() map[string][]change {
 		delete(g.open, id)
 	}
 	return some
+}
+
+// stored forgets the last words that the store now has.
+func (g *ledger) stored(hosts map[string][]change) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for id := range hosts {
+		if _, more := g.open[id]; !more {
+			delete(g.words, id)
+		}
+	}
 }
 
 // putBack returns changes that were not written, before those noted since.

@@ -217,6 +217,7 @@ func (s *Server) leave(l *link, why string) {
 	_ = l.conn.Close() // a second close says only that it was closed
 	l.state.Lock()
 	l.closed = true
+	last := l.report
 	for id, c := range l.waiting {
 		close(c)
 		delete(l.waiting, id)
@@ -227,11 +228,16 @@ func (s *Server) leave(l *link, why string) {
 	}
 	now := s.now()
 	s.log.Info("link down", "host", l.id, "why", why)
-	s.ledger.note(l.host, func(h *deskyard.SessionHost) {
+	down := func(h *deskyard.SessionHost) {
 		if h.NextEpoch == l.next || h.Epoch == l.next { // no newer link since
 			h.LastSeen, h.StatusAt = now, now
 		}
-	})
+	}
+	if last.Stopping || len(last.Checks) > 0 { // it reported on this link
+		s.ledger.noteLast(l.host, last, down)
+	} else {
+		s.ledger.note(l.host, down)
+	}
 }
 
 // bye announces the end of the link and closes it; its goroutine then leaves.
