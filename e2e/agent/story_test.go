@@ -72,6 +72,7 @@ func TestHostJoinsWithTheKeyAloneAndItsStatusStaysTrue(t *testing.T) {
 		{"restarted service: Available again", true, s.survivesServiceRestart},
 		{"drain mode is kept", false, s.drains},
 		{"a user's session is listed, sent a message and logged off", false, s.showsSessions},
+		{"a desktop over RDP is disconnected, lives on, is found again and logged off", false, s.showsDesktops},
 		{"Microsoft's SDK runs its session-host operations on the host", false, s.obeysMicrosoftsClient},
 		{"a clone of the disk is refused with the reason", false, s.refusesClone},
 		{"a forged key and a deleted pool's key are refused", false, s.refusesKeys},
