@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/deskyard/deskyard/durable"
 	"github.com/deskyard/deskyard/reverse"
 )
 
@@ -68,24 +69,10 @@ func (s State) write(path string) error {
 	return replaceFile(path, append(b, '\n'), 0o600)
 }
 
-// replaceFile writes a file whole or not at all, and flushes it and its directory.
+// replaceFile writes a file whole or not at all, in a folder that it makes.
 func replaceFile(path string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, werr := f.Write(data)
-	err = errors.Join(werr, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name()) // what is left of a failed write says nothing new
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return syncDirectory(dir)
+	return durable.Replace(path, data, mode)
 }

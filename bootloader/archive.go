@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"sort"
 	"time"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // Pack writes the archive of a component to w: the manifest, then the files, read
@@ -121,7 +123,7 @@ func Unpack(r io.Reader, m Manifest, dir string) error {
 	if err != nil {
 		return fmt.Errorf("encode manifest of %s %s: %w", m.Component, m.Version, err)
 	}
-	if err := writeDurably(filepath.Join(dir, ManifestName), b, 0o644); err != nil {
+	if err := durable.Replace(filepath.Join(dir, ManifestName), b, 0o644); err != nil {
 		return fmt.Errorf("unpack %s %s: %w", m.Component, m.Version, err)
 	}
 	return syncTree(dir)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 const (
@@ -140,7 +142,7 @@ func (d disk) install(archive io.Reader, m Manifest) error {
 	if err := os.Rename(stage, d.path(m.Version)); err != nil {
 		return fmt.Errorf("install %s %s: %w", m.Component, m.Version, err)
 	}
-	return errors.Join(syncDir(d.dir), syncDir(filepath.Dir(d.dir)))
+	return errors.Join(durable.SyncFolder(d.dir), durable.SyncFolder(filepath.Dir(d.dir)))
 }
 
 // remove deletes a version: first its name, so that half of it is never a version.

@@ -7,19 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-)
 
-// syncDir flushes a directory's entries.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("flush %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("flush %s: %w", dir, err)
-	}
-	return nil
-}
+	"github.com/deskyard/deskyard/durable"
+)
 
 // pointCurrent makes dir/current name version in one step.
 func pointCurrent(dir, version string) error {
@@ -33,7 +23,7 @@ func pointCurrent(dir, version string) error {
 	if err := os.Rename(next, filepath.Join(dir, currentName)); err != nil {
 		return fmt.Errorf("point %s at %s: %w", filepath.Join(dir, currentName), version, err)
 	}
-	return syncDir(dir)
+	return durable.SyncFolder(dir)
 }
 
 // readCurrent is the version that dir/current names; os.ErrNotExist when there is none.

@@ -4,14 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-// syncDir does nothing: Windows has no flush of a directory, and NTFS journals renames.
-func syncDir(string) error { return nil }
+	"github.com/deskyard/deskyard/durable"
+)
 
 // pointCurrent makes the file dir/current name version; a link would need a privilege.
 func pointCurrent(dir, version string) error {
-	return writeDurably(filepath.Join(dir, currentName), []byte(version+"\n"), 0o644)
+	return durable.Replace(filepath.Join(dir, currentName), []byte(version+"\n"), 0o644)
 }
 
 // readCurrent is the version that dir/current names; os.ErrNotExist when there is none.

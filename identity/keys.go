@@ -19,6 +19,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/sys/unix"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // KeySource has the issuer's keys.
@@ -293,29 +295,8 @@ func writeKeys(path string, keys []signingKey, secret []byte) error {
 	if err != nil {
 		return fmt.Errorf("encode issuer keys: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), keyFileName+".*") // mode 0600
-	if err != nil {
+	if err := durable.Replace(path, append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write issuer keys: %w", err)
-	}
-	defer os.Remove(tmp.Name()) // gone already once renamed
-	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write issuer keys: %w", err)
-	}
-	return syncDirectory(filepath.Dir(path))
-}
-
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("make the key file's name durable: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("make the key file's name durable: %w", err)
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // Lives of the service's own certificates. The CA is pinned by every session host
@@ -89,10 +91,10 @@ func (a *authority) create(certPath, keyPath string) error {
 		return fmt.Errorf("read back the certificate authority: %w", err)
 	}
 	a.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := writeSecret(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})); err != nil {
+	if err := durable.Replace(keyPath, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
 		return err
 	}
-	return writeSecret(certPath, a.pem)
+	return durable.Replace(certPath, a.pem, 0o600)
 }
 
 // Pin is what session hosts know the CA by.

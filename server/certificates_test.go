@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 func testAuthority(t *testing.T, now func() time.Time) *authority {
@@ -124,7 +126,7 @@ func writePair(t *testing.T, a *authority, name, cert, key string) {
 	}
 	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]})
 	for path, text := range map[string][]byte{cert: chain, key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})} {
-		if err := writeSecret(path, text); err != nil {
+		if err := durable.Replace(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/durable"
 	"github.com/deskyard/deskyard/identity"
 )
 
@@ -71,7 +72,7 @@ func (s *service) handOver(ctx context.Context, fresh identity.Credentials) erro
 	if err != nil {
 		return fmt.Errorf("encode the bootstrap file: %w", err)
 	}
-	return writeSecret(s.config.Bootstrap, append(text, '\n'))
+	return durable.Replace(s.config.Bootstrap, append(text, '\n'), 0o600)
 }
 
 // earlierCredentials keeps those of an existing bootstrap file of this installation,

@@ -20,6 +20,7 @@ import (
 	"github.com/deskyard/deskyard/agentapi"
 	"github.com/deskyard/deskyard/armapi"
 	"github.com/deskyard/deskyard/components"
+	"github.com/deskyard/deskyard/durable"
 	"github.com/deskyard/deskyard/identity"
 	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
@@ -91,7 +92,7 @@ func (s *service) openFolder(context.Context) error {
 		return err
 	}
 	// Where operators and tools find the CA; the copy beside the keys is the original.
-	return writePublic(s.caFile(), s.authority.pem)
+	return durable.Replace(s.caFile(), s.authority.pem, 0o644)
 }
 
 func (s *service) caFile() string { return filepath.Join(s.config.Data, "ca.pem") }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // Backup writes a consistent copy of the SQLite database that dsn names to path,
@@ -53,7 +55,7 @@ func backupSQLite(ctx context.Context, source, path string) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(partial))
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncFolder(filepath.Dir(path))
 }
 
 func copyInto(ctx context.Context, source, path string) error {
@@ -67,13 +69,4 @@ func copyInto(ctx context.Context, source, path string) error {
 	}
 	_, err = db.ExecContext(ctx, `vacuum into $1`, path)
 	return errors.Join(err, db.Close())
-}
-
-// syncDir makes a rename in the directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

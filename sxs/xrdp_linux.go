@@ -20,6 +20,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // rdpAddress is where the machine's RDP server must listen, and nowhere else: the
@@ -90,7 +92,7 @@ func (x *xrdp) replaceConfig(old, changed []byte) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("keep xrdp's original configuration: %w", err)
 	}
-	return replace(x.iniFile(), changed, 0o644, -1)
+	return durable.Replace(x.iniFile(), changed, 0o644)
 }
 
 // ensureKey makes the RDP server's key and certificate once.
@@ -123,45 +125,24 @@ func (x *xrdp) ensureKey() (made bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("encode xrdp's key: %w", err)
 	}
-	group := xrdpGroup()
-	if err := replace(x.certFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644, -1); err != nil {
+	if err := durable.Replace(x.certFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
 		return false, err
 	}
-	return true, replace(x.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o640, group)
+	return true, durable.Replace(x.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o640, giveToXRDP)
 }
 
-// xrdpGroup is the group that Debian's xrdp runs as; -1 where it runs as root.
-func xrdpGroup() int {
+// giveToXRDP lets the group that Debian's xrdp runs as have a file; where there is no
+// such group xrdp runs as root.
+func giveToXRDP(f *os.File) error {
 	g, err := user.LookupGroup("xrdp")
 	if err != nil {
-		return -1
+		return nil
 	}
 	id, err := strconv.Atoi(g.Gid)
 	if err != nil {
-		return -1
+		return fmt.Errorf("read the id of group xrdp: %w", err)
 	}
-	return id
-}
-
-// replace writes a file whole or not at all; group -1 leaves its group.
-func replace(path string, content []byte, mode os.FileMode, group int) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) // does nothing once renamed
-	_, err = f.Write(content)
-	if group >= 0 {
-		err = errors.Join(err, f.Chown(-1, group))
-	}
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return f.Chown(-1, id)
 }
 
 func (x *xrdp) state(ctx context.Context) Listener {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/deskyard/deskyard/durable"
 )
 
 // profile is what login keeps: where the service is, who logged in, and what it
@@ -137,17 +139,8 @@ func (p *profile) save() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the configuration folder: %w", err)
 	}
-	f, err := os.CreateTemp(dir, "profile-*.json") // CreateTemp makes files with mode 0600
-	if err != nil {
+	if err := durable.Replace(p.path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the profile: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), p.path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the profile: %w", err), os.Remove(f.Name()))
 	}
 	p.changed = false
 	return nil
