@@ -20,9 +20,10 @@ var floors = [][]string{
 	{"durable"},
 	{"arm", "reverse", "bootloader", "socket", "proxy"},
 	{""}, // the module root: the vocabulary
-	{"token", "rbac", "directory"},
-	{"identity", "components", "sxs", "monitor"},
-	{"sqlstore", "agent"}, // they put to work what the rooms below them are or ask for
+	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute"},
+	{"identity", "components", "sxs", "monitor", "image", "compute/media", "compute/network", "compute/computetest"},
+	{"sqlstore", "agent", "compute/qemu", "compute/libvirt", "compute/fake"}, // they put to work what the rooms below them are or ask for
+	{"provision"},
 	{"armapi", "agentapi"},
 	{"server"},
 	{"cmd/deskyard/cli"},

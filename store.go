@@ -62,6 +62,11 @@ type Reader interface {
 	RegistrationKeys(ctx context.Context, poolObjectID string) ([]RegistrationKey, error)
 
 	Operation(ctx context.Context, operationID string) (Operation, error)
+	Work(ctx context.Context, kind string, id arm.ResourceID) (Work, error)
+	Works(ctx context.Context, q WorkQuery) (Page[Work], error)
+	// NextWork is the earliest instant that any work is due at; zero when none is.
+	NextWork(ctx context.Context) (time.Time, error)
+	Guest(ctx context.Context, machineID string) (Guest, error)
 	AuditEvents(ctx context.Context, q AuditQuery) (Page[AuditEvent], error)
 	// Setting reads a small named document (signing keys, instance data); missing: arm.Missing.
 	Setting(ctx context.Context, name string) (json.RawMessage, error)
@@ -88,6 +93,14 @@ type Tx interface {
 	UseRegistrationKey(ctx context.Context, keyID string) error
 
 	PutOperation(ctx context.Context, o Operation) error
+	// PutWork inserts (Version 0) or replaces (Version as read) a row of work; a Version
+	// that is no longer current is an arm.Precondition error. Work outlives its resource.
+	PutWork(ctx context.Context, w Work) (Work, error)
+	// DeleteWork removes a row of work; one that is not there is no error.
+	DeleteWork(ctx context.Context, kind string, id arm.ResourceID) error
+	// PutGuest inserts (Version 0) or replaces (Version as read) a guest.
+	PutGuest(ctx context.Context, g Guest) (Guest, error)
+	DeleteGuest(ctx context.Context, machineID string) error
 	AppendAudit(ctx context.Context, e AuditEvent) error
 	PutSetting(ctx context.Context, name string, doc json.RawMessage) error
 }
