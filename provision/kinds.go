@@ -1,0 +1,8 @@
+package provision
+
+import "github.com/deskyard/deskyard/reconcile"
+
+// kinds are the reconcilers, by kind of work.
+func (s *Service) kinds() map[string]reconcile.Kind {
+	return map[string]reconcile.Kind{}
+}
