@@ -19,8 +19,8 @@ type Work struct {
 	Due      time.Time       // when to look at it next; zero: not until it is woken
 	Attempts int             // failures in a row; 0 after each success
 	Problem  string          // the last failure, for people; "" after a success
-	State    json.RawMessage // how far its reconciler has come; its own business
-	Sealed   []byte          // secrets it needs, sealed by package seal; nil for none
+	State    json.RawMessage `json:",omitempty"` // how far its reconciler has come; its own business
+	Sealed   []byte          `json:",omitempty"` // secrets it needs, sealed by package seal; nil for none
 
 	Created time.Time
 	Changed time.Time
