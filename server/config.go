@@ -32,6 +32,10 @@ type Config struct {
 	TrustProxy   []string `help:"Address prefixes of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxy" env:"DESKYARD_TRUST_PROXY" placeholder:"CIDR"`
 	Components   string   `help:"Folder with agent packages to publish at start (default: 'components' beside the program)." env:"DESKYARD_COMPONENTS" type:"path" placeholder:"DIR"`
 
+	Hypervisors    string            `help:"Where machines are made: 'auto' (this machine's QEMU, if installed), 'none', or a YAML file that lists hosts (docs/machines.md)." default:"auto" env:"DESKYARD_HYPERVISORS" placeholder:"auto|none|FILE"`
+	TemplateMirror map[string]string `help:"Where linked templates are read instead: URI-PREFIX=FOLDER or =https://…; nothing else is fetched." name:"template-mirror" env:"DESKYARD_TEMPLATE_MIRROR" placeholder:"PREFIX=TARGET"`
+	TemplateHost   []string          `help:"Hosts that templates may be linked from as they are, over https." name:"template-host" env:"DESKYARD_TEMPLATE_HOST" placeholder:"HOST[:PORT]"`
+
 	MetricsListen string        `help:"Also serve /metrics in clear on this address." name:"metrics-listen" env:"DESKYARD_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	LogLevel      string        `help:"debug, info, warn or error." name:"log-level" default:"info" env:"DESKYARD_LOG_LEVEL"`
 	LogFormat     string        `help:"text or json." name:"log-format" default:"text" env:"DESKYARD_LOG_FORMAT"`
@@ -105,6 +109,14 @@ func (c *Config) Check() error {
 	}
 	if c.DrainFor < 0 || c.DrainFor > 10*time.Minute {
 		fault("--drain-for %s is not between 0 and 10 minutes", c.DrainFor)
+	}
+	if _, err := c.hypervisorEntries(); err != nil {
+		faults = append(faults, err)
+	}
+	for prefix, target := range c.TemplateMirror {
+		if !strings.HasPrefix(prefix, "https://") || target == "" {
+			fault("--template-mirror %s=%s is not of the form https://PREFIX=FOLDER or https://PREFIX=https://TARGET", prefix, target)
+		}
 	}
 	if c.KeepAudit == 0 {
 		c.KeepAudit = 400 * 24 * time.Hour

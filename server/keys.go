@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/deskyard/deskyard/durable"
+	"github.com/deskyard/deskyard/seal"
 )
 
 // signingKey reads an Ed25519 key from dir, or makes it there. The service has
@@ -39,6 +40,25 @@ func signingKey(dir, name string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("read signing key %s: not an Ed25519 key", path)
 	}
 	return key, nil
+}
+
+// sealingKey reads the key that secrets in the store are sealed with, or makes it.
+func sealingKey(dir string) (*seal.Sealer, error) {
+	path := filepath.Join(dir, "sealing-key")
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key = make([]byte, seal.KeySize)
+		rand.Read(key) //nolint:errcheck // never fails (crypto/rand, Go 1.24)
+		err = durable.Replace(path, key, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open sealing key: %w", err)
+	}
+	s, err := seal.New(key)
+	if err != nil {
+		return nil, fmt.Errorf("read sealing key %s: %w; restore the file from a backup", path, err)
+	}
+	return s, nil
 }
 
 func makeSigningKey(path string) (ed25519.PrivateKey, error) {
