@@ -43,6 +43,15 @@ func (b *toggle) Decode(ctx *kong.DecodeContext) error {
 	return nil
 }
 
+// pointer is the flag as an optional boolean.
+func (b toggle) pointer() *bool {
+	if b == "" {
+		return nil
+	}
+	v := b == "true"
+	return &v
+}
+
 // choice is one of the values in its tag `choices`, matched in any case and kept in
 // the documented spelling.
 type choice string

@@ -26,6 +26,8 @@ type Commands struct {
 	Group groupCommands `cmd:"" help:"Resource groups." group:"resources"`
 	Rest  restCommand   `cmd:"" help:"Send any request to the service." group:"resources"`
 
+	Orphans orphansCommand `cmd:"" help:"What is on hypervisors and belongs to nobody." group:"resources"`
+
 	User      userCommands             `cmd:"" help:"Users of the directory." group:"access"`
 	Usergroup userGroupCommands        `cmd:"" help:"Groups of users of the directory." group:"access"`
 	SP        servicePrincipalCommands `cmd:"" name:"sp" help:"Service principals: programs that log in." group:"access"`

@@ -45,7 +45,12 @@ type sessionHostCommands struct {
 	List   sessionHostList   `cmd:"" help:"List the session hosts of a pool, with their status."`
 	Show   sessionHostShow   `cmd:"" help:"Show a session host with its health checks."`
 	Update sessionHostUpdate `cmd:"" help:"Drain a session host, or assign it to somebody."`
-	Delete sessionHostDelete `cmd:"" help:"Remove a session host from its pool."`
+	Delete sessionHostDelete `cmd:"" help:"Remove a session host from its pool; its machine stays."`
+
+	Add     sessionHostAdd     `cmd:"" help:"Make machines and add them to a pool, with all the parameters of the portal's wizard."`
+	Follow  sessionHostFollow  `cmd:"" help:"Follow a run of sessionhost add that was started before."`
+	Remove  sessionHostRemove  `cmd:"" help:"Remove a session host with its machine: drain, sign out, leave the directory, delete."`
+	Replace sessionHostReplace `cmd:"" help:"Make a session host's machine anew, under the same name."`
 }
 
 type sessionHostList struct {
