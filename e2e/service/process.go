@@ -43,10 +43,11 @@ type Service struct {
 	exitErr error         // why, once exited is closed
 }
 
-// Options of Start. All are required.
+// Options of Start. Binary and Dir are required.
 type Options struct {
-	Binary string // bin/deskyard
-	Dir    string // for the data folder, the log and the bootstrap file
+	Binary    string   // bin/deskyard
+	Dir       string   // for the data folder, the log and the bootstrap file
+	Arguments []string // of serve, beside those that Start gives
 }
 
 // Start runs the service on a free port of the loopback and returns when it is
@@ -64,6 +65,7 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 	}
 	s.arguments = []string{"serve", "--data", filepath.Join(o.Dir, "data"), "--bootstrap", s.BootstrapFile,
 		"--listen", "127.0.0.1:" + port, "--agent-url", "https://10.0.2.2:" + port}
+	s.arguments = append(s.arguments, o.Arguments...)
 	return s, s.launch(ctx)
 }
 
@@ -147,6 +149,9 @@ func readUnless(path string, before os.FileInfo) ([]byte, error) {
 
 // stopFor is longer than the service's own wait for requests under way.
 const stopFor = 25 * time.Second
+
+// DataFolder is the service's --data.
+func (s *Service) DataFolder() string { return filepath.Join(filepath.Dir(s.BootstrapFile), "data") }
 
 // Stop ends the service as a service manager does and waits until it is gone. A
 // second call does nothing.
