@@ -24,7 +24,8 @@ type Driver interface {
 	// it works on running machines and on those that are off. No rules at all means
 	// Azure's defaults: everything out, nothing in but answers and the own subnet's.
 	Filter(ctx context.Context, id string, nic int, rules []Rule) error
-	// Balloon asks a machine with dynamic memory to hold to so many MiB.
+	// Balloon asks a machine with dynamic memory to hold to so many MiB, between
+	// Spec.MinMemMB and Spec.MemoryMB; ErrUnsupported for static memory.
 	Balloon(ctx context.Context, id string, mib int) error
 	// Console is what the machine has written to its serial port, at most the last MiB.
 	Console(ctx context.Context, id string) ([]byte, error)
@@ -95,6 +96,10 @@ type Image struct {
 	OS           string // linux | windows
 	Firmware     string // uefi | bios
 	Provisioning string // deskyard (has our boot loader) | cloud-init | cloudbase-init
+	// Bus is how the system disk is attached: "" or "virtio", or "nvme" for a kernel
+	// that has no other driver built in (compute/qemu only; such a machine cannot
+	// hibernate).
+	Bus string
 	// Kernel, Initrd and Arguments boot an image that has no boot loader of its own
 	// directly; empty for a disk that the firmware boots. Secure boot needs the latter.
 	Kernel, Initrd, Arguments string
@@ -154,9 +159,11 @@ type Seed struct {
 // Power is a state to bring a machine to.
 type Power string
 
-// The states that can be asked for.
+// The states that can be asked for. Shutdown and PowerOff of a machine that
+// hibernates forget what was in its memory; Restart and Hibernate of one that is off
+// are ErrNotRunning.
 const (
-	Start     Power = "start"     // from off, or from where it hibernated
+	Start     Power = "start"     // from off, from where it hibernated, or on from where it paused
 	Shutdown  Power = "shutdown"  // ask the guest, then pull the plug when it has not followed in time
 	PowerOff  Power = "poweroff"  // pull the plug
 	Restart   Power = "restart"   // reset
