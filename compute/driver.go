@@ -64,6 +64,8 @@ type Capabilities struct {
 	FreeMemMB  int
 	FreeDiskGB int
 	Machines   int // that the driver sees
+
+	Warnings []string // what an operator should know of how machines are run here
 }
 
 // Spec is a machine to be made.

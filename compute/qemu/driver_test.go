@@ -1,0 +1,170 @@
+package qemu
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deskyard/deskyard/compute"
+	"github.com/deskyard/deskyard/compute/computetest"
+)
+
+// subnet is what the tests' interfaces are in.
+var subnet = compute.Network{ID: "subnet", Prefix: netip.MustParsePrefix("10.80.0.0/24"), Gateway: netip.MustParseAddr("10.80.0.1")}
+
+// emptyImage is a disk that boots nothing.
+func emptyImage(t *testing.T) compute.Image {
+	t.Helper()
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("QEMU is not installed (apt-get install qemu-system-x86 qemu-utils)")
+	}
+	path := filepath.Join(t.TempDir(), "base.qcow2")
+	if out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", path, "1G").CombinedOutput(); err != nil {
+		t.Fatalf("make an image: %v: %s", err, out)
+	}
+	return compute.Image{ID: "empty", Path: path, Format: "qcow2", VirtualBytes: 1 << 30, OS: "linux", Firmware: "bios", Provisioning: "deskyard"}
+}
+
+func TestDriverKeepsTheContract(t *testing.T) {
+	computetest.Run(t, computetest.Options{
+		New: func(t *testing.T, h computetest.Host) compute.Driver {
+			d, err := New(Options{Folder: h.Folder, Owner: computetest.Owner, Log: h.Log, Grace: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.accel = knownAccelerator(t, d)
+			return d
+		},
+		Image:   emptyImage(t),
+		Network: subnet,
+		Kill: func(t *testing.T, d compute.Driver, _ computetest.Host, id string) {
+			signal(t, d.(*Driver), id, syscall.SIGKILL)
+			m := &machine{d: d.(*Driver), id: id, folder: filepath.Join(d.(*Driver).machines(), id)}
+			for deadline := time.Now().Add(10 * time.Second); ; {
+				pid, err := m.process()
+				if err != nil || time.Now().After(deadline) {
+					t.Fatalf("the killed process still is %d, %v", pid, err)
+				}
+				if pid == 0 {
+					return
+				}
+			}
+		},
+		Cut: func(t *testing.T, d compute.Driver, _ computetest.Host, id string) func() {
+			signal(t, d.(*Driver), id, syscall.SIGSTOP)
+			return func() { signal(t, d.(*Driver), id, syscall.SIGCONT) }
+		},
+	})
+}
+
+// probed is the accelerator of this host: one probe for all tests.
+var probed *accelerator
+
+func knownAccelerator(t *testing.T, d *Driver) *accelerator {
+	t.Helper()
+	if probed == nil {
+		a, err := d.accelerated(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		probed = &a
+		t.Logf("%s %s", a.name, a.reason)
+	}
+	return probed
+}
+
+func signal(t *testing.T, d *Driver, id string, s syscall.Signal) {
+	t.Helper()
+	m, err := d.open(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := m.process()
+	if err != nil || pid == 0 {
+		t.Fatalf("the machine has process %d, %v", pid, err)
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestProbeRunsUnderEmulation(t *testing.T) {
+	emptyImage(t) // skips without QEMU
+	dir := t.TempDir()
+	rom := make([]byte, probeROM)
+	copy(rom, probeCode)
+	copy(rom[probeROM-16:], resetVector)
+	path := filepath.Join(dir, "rom")
+	if err := os.WriteFile(path, rom, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if passes, said := runProbe(t.Context(), "qemu-system-x86_64", "tcg", path); !passes {
+		t.Errorf("the probe guest did not run: %s", said)
+	}
+	rom[0] = 0xf4 // a guest that halts at once
+	if err := os.WriteFile(path, rom, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if passes, said := runProbe(t.Context(), "qemu-system-x86_64", "tcg", path); passes || said == "" {
+		t.Errorf("a guest that halts passed as one that runs (%q)", said)
+	}
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	for name, o := range map[string]Options{
+		"relative folder": {Folder: "machines", Owner: "o"},
+		"long folder":     {Folder: "/" + strings.Repeat("x", 60), Owner: "o"},
+		"comma":           {Folder: "/tmp/a,b", Owner: "o"},
+		"no owner":        {Folder: "/tmp/x"},
+		"owner's comma":   {Folder: "/tmp/x", Owner: "a,b"},
+		"no bridges":      {Folder: "/tmp/x", Owner: "o", Network: NetworkBridge},
+		"odd network":     {Folder: "/tmp/x", Owner: "o", Network: "wifi"},
+	} {
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestUserNetworkRefusesToDenyOutbound(t *testing.T) {
+	rules := []compute.Rule{{Name: "DenyInternet", Priority: 100}}
+	if err := refuseDenials(rules); !errors.Is(err, compute.ErrUnsupported) {
+		t.Errorf("error is %v", err)
+	}
+	rules[0].Inbound = true
+	if err := refuseDenials(rules); err != nil {
+		t.Errorf("inbound is denied there anyway: %v", err)
+	}
+}
+
+func FuzzParseMessage(f *testing.F) {
+	for _, s := range []string{
+		`{"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}, "capabilities": ["oob"]}}`,
+		`{"return": {}}`, `{"return": []}`, `{"error": {"class": "GenericError", "desc": "x"}}`,
+		`{"timestamp": {"seconds": 1}, "event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}`, `{}`, `[]`, `null`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		m, err := parseMessage(line)
+		if err == nil && m.QMP == nil && m.Return == nil && m.Error == nil && m.Event == "" {
+			t.Errorf("%q is accepted as nothing", line)
+		}
+	})
+}
+
+func FuzzParseCommandLine(f *testing.F) {
+	f.Add([]byte("/usr/bin/qemu-system-x86_64\x00-uuid\x006a6f1c9e-0000-4000-8000-000000000001\x00-smbios\x00type=3,manufacturer=Deskyard,asset=o\x00"))
+	f.Add([]byte(""))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if id, ok := parseCommandLine(line, "o"); ok && !guid.MatchString(id) {
+			t.Errorf("id %q", id)
+		}
+	})
+}
