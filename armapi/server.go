@@ -71,6 +71,9 @@ type Options struct {
 	Roles      *rbac.Authorizer
 	Principals Principals
 
+	// Deployments runs templates; with none, Microsoft.Resources/deployments does not exist.
+	Deployments Deployments
+
 	Tenant        Tenant
 	Subscriptions []Subscription
 	Locations     []Location // what /locations lists; nil: DefaultLocations

@@ -4,6 +4,8 @@ package armapi
 func (s *Server) types() []ResourceType {
 	return concat(
 		s.resourcesTypes(),
+		s.deploymentTypes(),
+		s.templateSpecTypes(),
 		s.desktopTypes(),
 		s.insightsTypes(),
 		s.authorizationTypes(),
@@ -16,6 +18,7 @@ func (s *Server) doors() []Door {
 		s.subscriptionDoors(),
 		s.providerDoors(),
 		s.groupDoors(),
+		s.deploymentDoors(),
 		s.resourceDoors(),
 		s.operationDoors(),
 		s.metadataDoors(),

@@ -1,8 +1,13 @@
 package provision
 
-import "github.com/deskyard/deskyard/reconcile"
+import (
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/reconcile"
+)
 
 // kinds are the reconcilers, by kind of work.
 func (s *Service) kinds() map[string]reconcile.Kind {
-	return map[string]reconcile.Kind{}
+	return map[string]reconcile.Kind{
+		deskyard.WorkDeployment: {Reconciler: reconcile.Func(s.reconcileDeployment), Parallel: deploymentsAtOnce},
+	}
 }

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 
 	"github.com/deskyard/deskyard"
@@ -19,7 +20,8 @@ type Call struct {
 	Body        json.RawMessage
 	Correlation string // correlation id of the deployment
 	// CheckOnly stops before anything is written: name, api-version, location, body,
-	// rights. What needs other resources, which may not stand yet, is not looked at.
+	// rights. What needs other resources, which may not stand yet, is not looked at;
+	// nor is the body when it is nil.
 	CheckOnly bool
 }
 
@@ -42,4 +44,7 @@ type Links struct {
 	// the longest prefix wins. Nothing outside it and Hosts is ever fetched.
 	Mirror map[string]string
 	Hosts  []string // host names (with a port, unless 443) that https links may name as they are
+	// Roots are the authorities that the TLS certificates of those hosts are checked
+	// against; nil: the machine's own.
+	Roots *x509.CertPool
 }

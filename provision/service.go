@@ -62,6 +62,8 @@ type Service struct {
 	now  func() time.Time
 	log  *slog.Logger
 	loop *reconcile.Loop
+
+	deploy *deployments
 }
 
 // New makes a Service; nothing happens before Run.
@@ -78,7 +80,7 @@ func New(o Options) (*Service, error) {
 	if o.Parallel == 0 {
 		o.Parallel = 8
 	}
-	s := &Service{o: o, now: o.Now, log: o.Log}
+	s := &Service{o: o, now: o.Now, log: o.Log, deploy: newDeployments(o)}
 	s.loop = &reconcile.Loop{Store: o.Store, Now: o.Now, Log: o.Log, Kinds: s.kinds()}
 	return s, nil
 }
