@@ -92,7 +92,7 @@ func (h *Host) writeTracking(b *strings.Builder) {
 			subnet := n.Prefix.Masked().String()
 			subnets = append(subnets, subnet)
 			if n.Bridge == "" {
-				hide = append(hide, fmt.Sprintf("ip saddr %s ip daddr != %s masquerade", subnet, subnet))
+				hide = append(hide, fmt.Sprintf("ip saddr %s ip daddr != @subnets masquerade", subnet))
 			}
 		}
 	}
@@ -103,12 +103,14 @@ func (h *Host) writeTracking(b *strings.Builder) {
 	if len(subnets) > 0 {
 		// auto-merge for existing bridges, whose subnets may overlap.
 		fmt.Fprintf(b, "set subnets { type ipv4_addr; flags interval; auto-merge; elements = { %s } }\n", strings.Join(subnets, ", "))
+		// After address translation is undone (-100), or answers to a hidden subnet would
+		// still bear the host's address.
 		marks := []string{
 			"ct state established,related ip saddr @subnets meta mark set meta mark | " + answer,
 			"ct state established,related ip daddr @subnets meta mark set meta mark | " + answer,
 		}
-		writeChain(b, "prerouting", append([]string{"type filter hook prerouting priority mangle; policy accept;"}, marks...))
-		writeChain(b, "output", append([]string{"type filter hook output priority mangle; policy accept;"}, marks...))
+		writeChain(b, "prerouting", append([]string{"type filter hook prerouting priority dstnat + 10; policy accept;"}, marks...))
+		writeChain(b, "output", append([]string{"type filter hook output priority -90; policy accept;"}, marks...))
 	}
 	if h.o.Masquerade {
 		writeChain(b, "postrouting", append([]string{"type nat hook postrouting priority srcnat; policy accept;"}, hide...))
@@ -158,6 +160,9 @@ func inbound(n compute.NIC) []string {
 	}
 	lines = append(lines, isAnswer)
 	lines = append(lines, decide(n.Rules, true)...)
+	if n.Network.Bridge == "" {
+		lines = append(lines, "ip saddr "+n.Network.Gateway.String()+" drop") // the host is no machine of the subnet
+	}
 	if n.Network.Prefix.IsValid() && n.Network.Prefix.Addr().Is4() {
 		lines = append(lines, "ip saddr "+n.Network.Prefix.Masked().String()+" return")
 	}

@@ -54,6 +54,8 @@ type Bridges interface {
 	// Attach makes the device that a machine's interface is plugged into, filtered from
 	// its first packet, or finds it.
 	Attach(ctx context.Context, machine string, nic int, n compute.NIC) (device string, err error)
+	// Device names the device of an interface, be it there or not.
+	Device(machine string, nic int) string
 	// Filter replaces an interface's rules.
 	Filter(ctx context.Context, machine string, nic int, rules []compute.Rule) error
 	// Detach takes away all devices of a machine.

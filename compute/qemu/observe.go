@@ -40,9 +40,7 @@ func (d *Driver) observe(ctx context.Context, id string) (o compute.Observation,
 	for i, n := range s.NICs {
 		nic := compute.NICObservation{MAC: n.MAC, Address: n.Address}
 		if m.record.Network == NetworkBridge {
-			if nic.Device, err = d.o.Bridges.Attach(ctx, id, i, n); err != nil {
-				return o, false, err
-			}
+			nic.Device = d.o.Bridges.Device(id, i)
 		}
 		o.NICs = append(o.NICs, nic)
 	}
