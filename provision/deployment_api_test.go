@@ -171,11 +171,11 @@ func (a *testAPI) delete(ctx context.Context, c Call) (Reply, error) {
 	return Reply{Status: 200}, nil
 }
 
-// put writes a row as somebody else would.
-func (a *testAPI) finish(t testing.TB, s *Service, name, state, reason string) {
-	t.Helper()
+// finish ends a slow resource as whoever makes it would.
+func (g *rig) finish(name, state, reason string) {
+	g.t.Helper()
 	id := arm.MustParseID(testGroup + "/providers/Test.Things/slow/" + name)
-	err := a.store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
+	err := g.store.Write(g.t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
 		row, err := tx.Resource(ctx, id)
 		if err != nil {
 			return err
@@ -185,9 +185,9 @@ func (a *testAPI) finish(t testing.TB, s *Service, name, state, reason string) {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	s.resourceChanged(t.Context(), id)
+	g.s.resourceChanged(g.t.Context(), id)
 }
 
 // rig is a service on a real store.

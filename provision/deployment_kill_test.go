@@ -73,7 +73,7 @@ func (g *rig) finishSlow() {
 	}
 	for _, r := range rows.Items {
 		if strings.Contains(string(r.Properties), `"Creating"`) {
-			g.api.finish(g.t, g.s, r.ID.Name(), stateSucceeded, "")
+			g.finish(r.ID.Name(), stateSucceeded, "")
 		}
 	}
 }

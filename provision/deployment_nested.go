@@ -139,7 +139,7 @@ func (s *Service) rereadNested(ctx context.Context, in *intent) error {
 	if st.Run != p.Run || st.over() {
 		return arm.Errorf(arm.Conflicting, "DeploymentCanceled", "The deployment '%s' that holds this one has ended.", p.ID.Name())
 	}
-	r, err := s.runOf(ctx, w, st)
+	r, err := s.takeUp(ctx, w, st)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (s *Service) reconcileDeployment(ctx context.Context, w deskyard.Work) (rec
 	if st.over() {
 		return reconcile.Result{}, nil
 	}
-	r, err := s.runOf(ctx, w, st)
+	r, err := s.takeUp(ctx, w, st)
 	var refused *arm.Error
 	switch {
 	case errors.As(err, &refused): // it was fine when it was submitted; what it names has changed
@@ -142,8 +142,8 @@ func (s *Service) reconcileDeployment(ctx context.Context, w deskyard.Work) (rec
 	return result, err
 }
 
-// runOf finds the run in memory or makes it of its rows.
-func (s *Service) runOf(ctx context.Context, w deskyard.Work, st deploymentState) (*deploymentRun, error) {
+// takeUp finds the run in memory or makes it of its rows.
+func (s *Service) takeUp(ctx context.Context, w deskyard.Work, st deploymentState) (*deploymentRun, error) {
 	if r := s.deploy.find(w.ID, st.Run); r != nil {
 		return r, nil
 	}

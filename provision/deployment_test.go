@@ -56,7 +56,7 @@ func TestAFailureStopsItsBranchAlone(t *testing.T) {
 			thing("slow", "other", "")+","+
 			thing("things", "after-other", `,"dependsOn":["other"]`)))
 	g.settled("d1")
-	g.api.finish(t, g.s, "other", stateSucceeded, "")
+	g.finish("other", stateSucceeded, "")
 	p := g.ended("d1", stateFailed)
 	has(t, p["error"], "DeploymentFailed", "At least one resource deployment operation failed", "OutOfThings", "No thing is left for 'broken'",
 		testThings+"broken", `"path":"resources[0]"`, `"lineNumber":1`)
@@ -75,7 +75,7 @@ func TestAResourceThatFailsLaterSaysWhy(t *testing.T) {
 	if p := g.settled("d1"); p["provisioningState"] != stateRunning {
 		t.Fatalf("it is %v while its resource is Creating", p["provisioningState"])
 	}
-	g.api.finish(t, g.s, "vm1", stateFailed, "the guest never came")
+	g.finish("vm1", stateFailed, "the guest never came")
 	has(t, g.ended("d1", stateFailed)["error"], "ResourceDeploymentFailure", "the guest never came")
 	has(t, g.operations("d1"), `"statusCode":"Conflict"`, "the guest never came")
 }
@@ -144,8 +144,8 @@ func TestSecretsAreStoredSealedAndShownNowhere(t *testing.T) {
 		}
 	}
 	lookFor("while it runs")
-	g.api.finish(t, g.s, "inner1", stateSucceeded, "")
-	g.api.finish(t, g.s, "vm1", stateSucceeded, "")
+	g.finish("inner1", stateSucceeded, "")
+	g.finish("vm1", stateSucceeded, "")
 	p := g.ended("d1", stateSucceeded)
 	lookFor("after its end")
 	has(t, p["parameters"], `"password":{"type":"SecureString"}`, `"plain":{"type":"String","value":"s1"}`)
@@ -167,8 +167,8 @@ func TestCancelStartsNothingMore(t *testing.T) {
 	}
 	has(t, g.ended("d1", stateCanceled)["error"], "DeploymentCanceled")
 	g.ended("inner", stateCanceled)
-	g.api.finish(t, g.s, "first", stateSucceeded, "")
-	g.api.finish(t, g.s, "in1", stateSucceeded, "")
+	g.finish("first", stateSucceeded, "")
+	g.finish("in1", stateSucceeded, "")
 	g.ended("d1", stateCanceled)
 	if slices.Contains(g.api.order, "second") || slices.Contains(g.api.order, "in2") {
 		t.Errorf("made after the cancellation: %v", g.api.order)
@@ -188,12 +188,12 @@ func TestADeploymentThatRunsIsNotReplacedAndOneThatFailedGoesOn(t *testing.T) {
 	if err := g.deploy("d1", b); !errors.As(err, &e) || e.Code != "DeploymentActive" {
 		t.Fatalf("a running deployment was replaced: %v", err)
 	}
-	g.api.finish(t, g.s, "b", stateFailed, "power cut")
+	g.finish("b", stateFailed, "power cut")
 	g.ended("d1", stateFailed)
-	g.api.finish(t, g.s, "b", "Creating", "")
+	g.finish("b", "Creating", "")
 	g.mustDeploy("d1", b)
 	g.settled("d1")
-	g.api.finish(t, g.s, "b", stateSucceeded, "")
+	g.finish("b", stateSucceeded, "")
 	g.ended("d1", stateSucceeded)
 	if g.things() != 3 {
 		t.Errorf("%d things, want 3", g.things())

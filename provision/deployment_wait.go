@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/deskyard/deskyard"
@@ -33,6 +34,27 @@ func newDeployments(o Options) *deployments {
 func (s *Service) resourceChanged(_ context.Context, id arm.ResourceID) {
 	for _, d := range s.deploy.note(id) {
 		s.Wake(deskyard.WorkDeployment, d)
+	}
+}
+
+// wakeDeployments has those looked at that ran when the service was stopped: what they
+// waited for may have ended meanwhile.
+func (s *Service) wakeDeployments(ctx context.Context) {
+	rows, err := s.o.Store.Works(ctx, deskyard.WorkQuery{Kind: deskyard.WorkDeployment})
+	if err != nil {
+		s.log.Error("deployments not taken up at once; each is when it is due", "err", err)
+		return
+	}
+	for _, w := range rows.Items {
+		var st deploymentState
+		if err := json.Unmarshal(w.State, &st); err != nil {
+			s.log.Error("deployment not taken up", "deployment", w.ID, "err", err)
+			continue
+		}
+		if !st.over() {
+			s.deploy.metrics.began()
+			s.Wake(deskyard.WorkDeployment, w.ID)
+		}
 	}
 }
 

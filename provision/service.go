@@ -90,7 +90,10 @@ func New(o Options) (*Service, error) {
 func (s *Service) Use(r Resources) { s.o.Resources = r }
 
 // Run works until ctx ends.
-func (s *Service) Run(ctx context.Context) { s.loop.Run(ctx) }
+func (s *Service) Run(ctx context.Context) {
+	s.wakeDeployments(ctx)
+	s.loop.Run(ctx)
+}
 
 // Wake has a row of work looked at now.
 func (s *Service) Wake(kind string, id arm.ResourceID) { s.loop.Wake(kind, id) }
