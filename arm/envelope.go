@@ -17,13 +17,31 @@ type Envelope struct {
 	SKU        json.RawMessage   `json:"sku,omitempty"`
 	Plan       json.RawMessage   `json:"plan,omitempty"`
 	SystemData SystemData        `json:"systemData"`
+
+	Zones            []string          `json:"zones,omitempty"`
+	ExtendedLocation *ExtendedLocation `json:"extendedLocation,omitempty"`
+}
+
+// ExtendedLocation is a place within, or instead of, a location: an edge zone, or a
+// custom location on its owner's hardware.
+type ExtendedLocation struct {
+	Type string `json:"type,omitempty"` // EdgeZone | CustomLocation
+	Name string `json:"name,omitempty"` // an edge zone's name, or a custom location's resource id
 }
 
 // Identity is a resource's managed identity.
 type Identity struct {
-	Type        string  `json:"type"` // None | SystemAssigned
+	Type        string  `json:"type"` // None | SystemAssigned | UserAssigned | SystemAssigned, UserAssigned
 	TenantID    *string `json:"tenantId"`
 	PrincipalID *string `json:"principalId"`
+
+	UserAssigned map[string]UserIdentity `json:"userAssignedIdentities,omitempty"` // by resource id
+}
+
+// UserIdentity is a user-assigned identity as the resource shows it that has it.
+type UserIdentity struct {
+	PrincipalID string `json:"principalId,omitempty"`
+	ClientID    string `json:"clientId,omitempty"`
 }
 
 // SystemData says who made and last changed a resource, and when (UTC).

@@ -37,6 +37,8 @@ type sentBody struct {
 	identity   *arm.Identity
 	sku, plan  json.RawMessage
 	properties json.RawMessage // nil when absent or null
+	zones      []string
+	extended   *arm.ExtendedLocation
 }
 
 // parseBody reads the envelope of a resource, member names in any case. id, name,
@@ -75,6 +77,10 @@ func parseBody(data []byte) (sentBody, error) {
 			b.plan, err = parseObject(raw, "plan")
 		case "properties":
 			b.properties, err = parseObject(raw, "properties")
+		case "zones":
+			err = decodeJSON(raw, &b.zones, "zones")
+		case "extendedlocation":
+			err = decodeJSON(raw, &b.extended, "extendedLocation")
 		}
 		if err != nil {
 			return b, err
@@ -163,7 +169,13 @@ func (s *Server) checkLocation(typ, sent string) (string, error) {
 // out goes back to nothing; on a PATCH it stays.
 func (b sentBody) apply(s *Server, row *ResourceType, e *arm.Envelope, replace bool) error {
 	if replace {
-		e.Tags, e.ManagedBy, e.SKU, e.Plan = nil, "", nil, nil
+		e.Tags, e.ManagedBy, e.SKU, e.Plan, e.Zones, e.ExtendedLocation = nil, "", nil, nil, nil, nil
+	}
+	if len(b.zones) > 0 {
+		e.Zones = b.zones
+	}
+	if b.extended != nil && b.extended.Name != "" {
+		e.ExtendedLocation = b.extended
 	}
 	if b.hasTags {
 		e.Tags = b.tags
@@ -193,12 +205,12 @@ func (b sentBody) apply(s *Server, row *ResourceType, e *arm.Envelope, replace b
 		e.Tags, e.Location = nil, ""
 		return nil
 	}
-	return b.applyIdentity(s.opt.Tenant.ID, e, replace)
+	return b.applyIdentity(row, s.opt.Tenant.ID, e, replace)
 }
 
 // applyIdentity gives a resource its identity: the service makes the principal's id
 // when the identity is first asked for, and keeps it while it is.
-func (b sentBody) applyIdentity(tenant string, e *arm.Envelope, replace bool) error {
+func (b sentBody) applyIdentity(row *ResourceType, tenant string, e *arm.Envelope, replace bool) error {
 	if b.identity == nil {
 		if replace {
 			e.Identity = nil
@@ -210,14 +222,38 @@ func (b sentBody) applyIdentity(tenant string, e *arm.Envelope, replace bool) er
 		e.Identity = nil
 	case strings.EqualFold(b.identity.Type, "SystemAssigned"):
 		if e.Identity == nil || e.Identity.PrincipalID == nil {
-			principal := uuid.NewString()
-			e.Identity = &arm.Identity{Type: "SystemAssigned", TenantID: &tenant, PrincipalID: &principal}
+			e.Identity = &arm.Identity{Type: "SystemAssigned", TenantID: &tenant, PrincipalID: principalOf(e.Identity)}
 		}
+	case userAssigned(row, b.identity.Type):
+		next := &arm.Identity{Type: "UserAssigned", UserAssigned: b.identity.UserAssigned}
+		if strings.Contains(strings.ToLower(b.identity.Type), "systemassigned") {
+			next.Type = "SystemAssigned, UserAssigned"
+			next.TenantID, next.PrincipalID = &tenant, principalOf(e.Identity)
+		}
+		e.Identity = next
 	default:
 		return arm.Errorf(arm.Invalid, "InvalidIdentityType",
 			"The identity type '%s' is not supported. Supported are 'None' and 'SystemAssigned'.", clip(b.identity.Type)).WithTarget("identity.type")
 	}
 	return nil
+}
+
+// userAssigned reports whether a type takes user-assigned identities and one is asked for.
+func userAssigned(row *ResourceType, asked string) bool {
+	switch strings.ToLower(strings.ReplaceAll(asked, " ", "")) {
+	case "userassigned", "systemassigned,userassigned":
+		return row.UserIdentities
+	}
+	return false
+}
+
+// principalOf is the principal that an identity has, or a new one.
+func principalOf(i *arm.Identity) *string {
+	if i != nil && i.PrincipalID != nil {
+		return i.PrincipalID
+	}
+	id := uuid.NewString()
+	return &id
 }
 
 // checkName holds a new resource's name against its type's rule.

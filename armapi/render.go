@@ -26,6 +26,9 @@ type Body struct {
 	SystemData any // *SystemData, or nil for null
 	Properties any
 	Tracked    bool
+
+	Zones            []string
+	ExtendedLocation *arm.ExtendedLocation
 }
 
 // MarshalJSON writes the members in the order that AVD does.
@@ -45,7 +48,7 @@ func (b Body) wire() any {
 	if b.Kind != "" {
 		kind = &b.Kind
 	}
-	return &trackedBody{identity, b.Name, b.ID, b.Type, b.Location, b.Tags, kind, b.ManagedBy, b.SKU, b.Plan, b.SystemData, b.Properties}
+	return &trackedBody{identity, b.Name, b.ID, b.Type, b.Location, b.Tags, kind, b.ManagedBy, b.SKU, b.Plan, b.SystemData, b.Properties, b.Zones, b.ExtendedLocation}
 }
 
 type proxyBody struct {
@@ -69,6 +72,9 @@ type trackedBody struct {
 	Plan       json.RawMessage   `json:"plan,omitempty"`
 	SystemData any               `json:"systemData"`
 	Properties any               `json:"properties"`
+
+	Zones            []string              `json:"zones,omitempty"`
+	ExtendedLocation *arm.ExtendedLocation `json:"extendedLocation,omitempty"`
 }
 
 // SystemData is arm.SystemData on the wire: times with at most seven fraction
@@ -117,6 +123,7 @@ func (row *ResourceType) RenderBody(r deskyard.Resource, properties any) Body {
 		Identity: e.Identity, Name: row.WireName(r.ID), ID: row.WireID(r.ID), Type: row.WireType(),
 		Location: e.Location, Tags: e.Tags, Kind: e.Kind, ManagedBy: e.ManagedBy, SKU: e.SKU, Plan: e.Plan,
 		SystemData: RenderSystemData(e.SystemData), Properties: properties, Tracked: row.Tracked,
+		Zones: e.Zones, ExtendedLocation: e.ExtendedLocation,
 	}
 }
 

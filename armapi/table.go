@@ -26,6 +26,8 @@ type ResourceType struct {
 	Verbs      Verbs
 	PutNew     int // status of a PUT that creates: 201 unless said otherwise
 
+	UserIdentities bool // takes user-assigned identities
+
 	// New makes an empty properties value (a pointer to a struct). It may be nil where
 	// the type has no generic verb.
 	New func() Model
@@ -103,6 +105,9 @@ type Write struct {
 	Response  map[string]any // extra members to set under "properties" of the answer (a token, shown once)
 	Notes     []string       // details for the audit line
 	Dropped   []string       // object ids of session hosts that go with it; AfterCommit closes their links
+
+	// Operation is what goes on after the answer; set by a hook, it has clients poll it.
+	Operation *deskyard.Operation
 }
 
 // View is what Render may know of the request.
