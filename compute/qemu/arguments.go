@@ -36,7 +36,7 @@ func (m *machine) arguments(accel accelerator, devices []string, resume bool) ([
 		"-rtc", "base=utc,driftfix=slew", "-action", "shutdown=pause,panic=pause", "-vga", "std",
 		"-chardev", "file,id=serial,append=on,path=" + consoleFile, "-serial", "chardev:serial",
 		"-object", "rng-builtin,id=random", "-device", "virtio-rng-pci,rng=random",
-		"-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on", "-device", "pvpanic"}
+		"-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on", "-device", "pvpanic-pci"}
 	args = append(args, m.d.sandbox()...)
 	if accel.name == "kvm" {
 		args = append(args, "-accel", "kvm", "-cpu", "host")

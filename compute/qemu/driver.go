@@ -202,19 +202,40 @@ func (d *Driver) lock(id string) (unlock func()) {
 	}
 }
 
-// accelerated probes once per driver; a probe that was cancelled is made again.
+// probeFile keeps what the probe found, for the service's next processes: KVM does
+// not come or go but with a boot of the host or another QEMU.
+const probeFile = "accelerator.json"
+
+type probeRecord struct{ Boot, Version, Name, Reason string }
+
+// accelerated probes once per boot of the host; a probe that was cancelled is made
+// again.
 func (d *Driver) accelerated(ctx context.Context) (accelerator, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.accel == nil {
-		a, err := probeAccelerator(ctx, d.binary, d.o.Folder)
-		if err != nil {
-			return accelerator{}, err
-		}
-		d.accel = &a
-		d.o.Log.Info("accelerator probed", "accelerator", a.name, "reason", a.reason)
+	if d.accel != nil {
+		return *d.accel, nil
 	}
-	return *d.accel, nil
+	boot, err := bootID()
+	if err != nil {
+		return accelerator{}, err
+	}
+	path := filepath.Join(d.o.Folder, probeFile)
+	var known probeRecord
+	if err := readJSON(path, &known); err == nil && known.Boot == boot && known.Version == d.version {
+		d.accel = &accelerator{known.Name, known.Reason}
+		return *d.accel, nil
+	}
+	a, err := probeAccelerator(ctx, d.binary, d.o.Folder)
+	if err != nil {
+		return accelerator{}, err
+	}
+	if err := writeJSON(path, probeRecord{boot, d.version, a.name, a.reason}); err != nil {
+		return accelerator{}, fmt.Errorf("keep what the probe of KVM found: %w", err)
+	}
+	d.accel = &a
+	d.o.Log.Info("accelerator probed", "accelerator", a.name, "reason", a.reason)
+	return a, nil
 }
 
 // Capabilities asks the host what it is and has.

@@ -1,0 +1,71 @@
+//go:build e2e
+
+package drivers
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskyard/deskyard/compute"
+	"github.com/deskyard/deskyard/compute/computetest"
+	"github.com/deskyard/deskyard/compute/qemu"
+)
+
+// subnet is what the machines' interfaces are in.
+var subnet = compute.Network{ID: "drivers", Prefix: netip.MustParsePrefix("10.91.0.0/24"), Gateway: netip.MustParseAddr("10.91.0.1")}
+
+// testImage builds the test guest once.
+func testImage(t *testing.T) Image {
+	t.Helper()
+	if built.Dir != "" {
+		return built
+	}
+	out, err := exec.CommandContext(t.Context(), "../../images/debian-host/build").Output()
+	if err != nil {
+		t.Fatalf("build the Debian image that the test guest's kernel is of: %v", err)
+	}
+	start := time.Now()
+	built, err = Build(t.Context(), "../..", strings.TrimSpace(string(out)), imageDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("test guest built in %.1f s", time.Since(start).Seconds())
+	return built
+}
+
+var (
+	built    Image
+	imageDir string // gone after the tests
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if imageDir, err = os.MkdirTemp("", "dyimg"); err != nil {
+		panic(err)
+	}
+	if err := os.Chmod(imageDir, 0o755); err != nil { // other users' hypervisors read it
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(imageDir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+func openQEMU(t *testing.T, h computetest.Host) compute.Driver {
+	t.Helper()
+	d, err := qemu.New(qemu.Options{Folder: h.Folder, Owner: computetest.Owner, Log: h.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestQEMUBootsGuests(t *testing.T) {
+	computetest.RunBooted(t, computetest.Options{New: openQEMU, Image: testImage(t).Compute(), Network: subnet})
+}
