@@ -55,21 +55,22 @@ func (p *PreparedDeployment) Operation() string { return p.run.st.Run }
 // all that it takes to go on after kill -9. The row outlives the run, so that the
 // template can be exported and deployed again.
 type deploymentState struct {
-	Run         string // GUID of the operation that clients poll; another PUT is another run
-	Caller      deskyard.Principal
-	Correlation string
-	Location    string            `json:",omitempty"`
-	Tags        map[string]string `json:",omitempty"`
-	Mode        string
-	Debug       string          `json:",omitempty"` // debugSetting.detailLevel
-	OnError     *onError        `json:",omitempty"`
-	Began       time.Time       // what utcNow() answers
-	Template    json.RawMessage `json:",omitempty"` // secrets redacted; for people and exportTemplate
-	Link        *TemplateLink   `json:",omitempty"`
-	ParamsLink  *TemplateLink   `json:",omitempty"`
-	Parent      *parentRun      `json:",omitempty"` // of a nested deployment
-	Depth       int             `json:",omitempty"` // of nesting
-	Scope       scopeFacts      // as they were when it was started
+	Run          string // GUID of the operation that clients poll; another PUT is another run
+	Caller       deskyard.Principal
+	Correlation  string
+	Location     string            `json:",omitempty"`
+	Tags         map[string]string `json:",omitempty"`
+	Mode         string
+	Debug        string          `json:",omitempty"` // debugSetting.detailLevel
+	OnError      *onError        `json:",omitempty"`
+	Began        time.Time       // what utcNow() answers
+	Template     json.RawMessage `json:",omitempty"` // secrets redacted; for people and exportTemplate
+	TemplateHash string          // of the whole
+	Link         *TemplateLink   `json:",omitempty"`
+	ParamsLink   *TemplateLink   `json:",omitempty"`
+	Parent       *parentRun      `json:",omitempty"` // of a nested deployment
+	Depth        int             `json:",omitempty"` // of nesting
+	Scope        scopeFacts      // as they were when it was started
 
 	Cancel bool      `json:",omitempty"` // asked for
 	Status string    `json:",omitempty"` // how it ended; "" while it runs

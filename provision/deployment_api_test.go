@@ -35,11 +35,13 @@ type testAPI struct {
 	now   func() time.Time
 
 	mu      sync.Mutex
-	writes  map[string]int     // PUTs by key
-	order   []string           // names in the order of their PUTs
-	deleted []string           // names in the order of their DELETEs
-	refuse  func(c Call) error // nil lets everything through
-	uses    map[string]string  // name of a thing → name of the one that it keeps from deletion
+	writes  map[string]int             // PUTs by key
+	order   []string                   // names in the order of their PUTs
+	deleted []string                   // names in the order of their DELETEs
+	open    bool                       // every type is known
+	bodies  map[string]json.RawMessage // of the last PUT, by key
+	refuse  func(c Call) error         // nil lets everything through
+	uses    map[string]string          // name of a thing → name of the one that it keeps from deletion
 }
 
 func (a *testAPI) Knows(typ string) ([]string, bool) {
@@ -49,7 +51,7 @@ func (a *testAPI) Knows(typ string) ([]string, bool) {
 	case "microsoft.resources/deployments", "microsoft.resources/resourcegroups":
 		return []string{"2022-09-01"}, true
 	}
-	return nil, false
+	return []string{"2022-09-01"}, a.open
 }
 
 func (a *testAPI) Do(ctx context.Context, c Call) (Reply, error) {
@@ -147,6 +149,7 @@ func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 	a.mu.Lock()
 	a.writes[c.ID.Key()]++
 	a.order = append(a.order, c.ID.Name())
+	a.bodies[c.ID.Key()] = c.Body
 	a.mu.Unlock()
 	return a.reply(status, row)
 }
@@ -238,7 +241,7 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 	if g.seal, err = seal.New(make([]byte, seal.KeySize)); err != nil {
 		t.Fatal(err)
 	}
-	g.api = &testAPI{store: g.store, now: time.Now, writes: map[string]int{}, uses: map[string]string{}}
+	g.api = &testAPI{store: g.store, now: time.Now, writes: map[string]int{}, bodies: map[string]json.RawMessage{}, uses: map[string]string{}}
 	g.group("rg1")
 	g.start(g.store, change...)
 	return g

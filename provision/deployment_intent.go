@@ -269,7 +269,8 @@ func (s *Service) planIntent(ctx context.Context, in *intent) (*deploymentRun, e
 	if err != nil {
 		return nil, err
 	}
-	in.st.Template, err = json.Marshal(in.template)
+	in.st.TemplateHash = template.Hash(in.template)
+	in.st.Template, err = json.Marshal(withoutSecrets(in.template))
 	if err != nil {
 		return nil, fmt.Errorf("encode the template of %s: %w", in.id, err)
 	}
@@ -279,6 +280,36 @@ func (s *Service) planIntent(ctx context.Context, in *intent) (*deploymentRun, e
 	}
 	r := &deploymentRun{s: s, id: in.id, st: in.st, bound: bound, plan: plan}
 	return r, r.index()
+}
+
+// withoutSecrets is a template as it may be stored and exported: the default values of
+// secure parameters, nested templates' too, are left out where they stand in it in clear.
+func withoutSecrets(v template.Value) template.Value {
+	switch v.Kind() {
+	case template.KindArray:
+		items := make([]template.Value, len(v.Items()))
+		for i, it := range v.Items() {
+			items[i] = withoutSecrets(it)
+		}
+		return template.Array(items...)
+	case template.KindObject:
+		secret := secureType(v.Str("type"))
+		o := template.NewObject()
+		for _, m := range v.Object().Members() {
+			if secret && strings.EqualFold(m.Name, "defaultValue") && isLiteral(m.Value) {
+				continue
+			}
+			o.Set(m.Name, withoutSecrets(m.Value))
+		}
+		return template.Of(o)
+	}
+	return v
+}
+
+// isLiteral reports whether a default value says something by itself.
+func isLiteral(v template.Value) bool {
+	text, ok := v.Text()
+	return v.Len() > 0 && (!ok || !strings.HasPrefix(text, "["))
 }
 
 // allParameters are the values given, those of a run that goes on first.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
-	"github.com/deskyard/deskyard/template"
 )
 
 // deploymentsVersion is the api-version that deployments are written to the audit
@@ -120,7 +119,7 @@ func (r *deploymentRun) shown(state string) (*shownDeployment, error) {
 	st := &r.st
 	d := &shownDeployment{
 		Location: st.Location, TemplateLink: st.Link, ParamsLink: st.ParamsLink, Mode: st.Mode,
-		State: state, Timestamp: arm.Time{Time: r.s.now()}, Duration: isoDuration(r.s.now().Sub(st.Began)),
+		TemplateHash: st.TemplateHash, State: state, Timestamp: arm.Time{Time: r.s.now()}, Duration: isoDuration(r.s.now().Sub(st.Began)),
 		Correlation: st.Correlation, Providers: r.providers(), Dependencies: r.dependencies(),
 	}
 	if st.Debug != "" {
@@ -129,11 +128,7 @@ func (r *deploymentRun) shown(state string) (*shownDeployment, error) {
 	if st.OnError != nil {
 		d.OnError = &shownOnError{Type: st.OnError.Type, Name: st.OnError.Name}
 	}
-	tree, err := template.ReadJSON(st.Template)
-	if err != nil {
-		return nil, fmt.Errorf("read the template of %s: %w", r.id, err)
-	}
-	d.TemplateHash = template.Hash(tree)
+	var err error
 	d.Parameters, err = json.Marshal(r.bound.DisplayParameters())
 	if err != nil {
 		return nil, fmt.Errorf("encode the parameters of %s: %w", r.id, err)

@@ -122,7 +122,7 @@ func TestSecretsAreStoredSealedAndShownNowhere(t *testing.T) {
 		{"type":"Microsoft.Resources/deployments","apiVersion":"2021-04-01","name":"inner","properties":{"mode":"Incremental","expressionEvaluationOptions":{"scope":"inner"},
 		 "parameters":{"p":{"value":"[parameters('password')]"},"q":{"value":"[parameters('password')]"}},
 		 "template":{"$schema":"s","contentVersion":"1.0.0.0","parameters":{"p":{"type":"securestring"},"q":{"type":"string"}},"resources":[`+thing("slow", "inner1", `,"tags":{"used":"yes"}`)+`]}}}`,
-		`"parameters":{"password":{"type":"securestring"},"plain":{"type":"string"}}`,
+		`"parameters":{"password":{"type":"securestring"},"plain":{"type":"string"},"byDefault":{"type":"SecureString","defaultValue":"`+secret+`"}}`,
 		`"outputs":{"leak":{"type":"string","value":"[concat('x', parameters('password'))]"},"open":{"type":"secureString","value":"[parameters('password')]"}}`)
 	b = strings.Replace(b, `"mode":"Incremental",`, `"mode":"Incremental","debugSetting":{"detailLevel":"requestContent,responseContent"},"parameters":{"password":{"value":"`+secret+`"},"plain":{"value":"s1"}},`, 1)
 	g.mustDeploy("d1", b)
