@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -128,10 +127,10 @@ func readLink(v template.Value, member string) (*TemplateLink, error) {
 		return nil, arm.Errorf(arm.Invalid, "InvalidRequestContent",
 			"The '%s' names neither 'uri' nor 'id' nor 'relativePath'.", member).WithTarget("properties." + member)
 	}
-	if u, err := url.Parse(l.URI); err == nil && u.RawQuery != "" {
-		l.query = strings.Trim(u.RawQuery+"&"+strings.TrimLeft(l.query, "?&"), "&")
-		l.URI = withoutQuery(l.URI)
-	}
+	_, own, _ := strings.Cut(l.URI, "?")
+	own, _, _ = strings.Cut(own, "#")
+	l.query = strings.Trim(own+"&"+strings.TrimLeft(l.query, "?&"), "&")
+	l.URI = withoutQuery(l.URI)
 	return l, nil
 }
 
