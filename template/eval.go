@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -235,6 +236,9 @@ func (f *frame) call(e *expr) (Value, error) {
 	}
 	v, err := e.fn.call(f, args)
 	if err != nil {
+		if anySecure(args) && !isTooMuch(err) { // the message may quote an argument
+			return Value{}, fmt.Errorf("the template language function '%s' cannot be evaluated: its arguments, of which some are secret, are not what it takes", e.name)
+		}
 		if e.fn.quiet {
 			return Value{}, err
 		}
@@ -243,15 +247,13 @@ func (f *frame) call(e *expr) (Value, error) {
 	if err := f.meter.room(shallow(v)); err != nil || v.size > f.meter.limits.ValueBytes {
 		return Value{}, errors.Join(err, f.meter.room(v.size))
 	}
-	if e.fn.taint == taintMixed {
-		for _, a := range args {
-			if a.HasSecure() {
-				return v.AsSecure(), nil
-			}
-		}
+	if e.fn.taint == taintMixed && anySecure(args) {
+		v = v.AsSecure()
 	}
 	return v, nil
 }
+
+func anySecure(args []Value) bool { return slices.ContainsFunc(args, Value.HasSecure) }
 
 // shallow is what a value costs that may share its parts with others.
 func shallow(v Value) int {
@@ -316,7 +318,7 @@ func part(base, key Value) (Value, error) {
 			return v, nil
 		}
 		return Value{}, fmt.Errorf("the language expression property '%s' doesn't exist, available properties are '%s'%w",
-			name, strings.Join(base.object.Names(), ", "), errAbsent)
+			show(key), strings.Join(base.object.Names(), ", "), errAbsent)
 	case base.kind == KindArray && isIndex:
 		if i < 0 || i >= int64(len(base.items)) {
 			return Value{}, fmt.Errorf("the language expression property array index '%d' is out of bounds%w", i, errAbsent)

@@ -149,7 +149,7 @@ func (f *frame) target(v Value) (arm.ResourceID, *Node, error) {
 	}
 	id, err := arm.ParseID(name)
 	if err != nil {
-		return id, nil, fmt.Errorf("the resource '%s' is not defined in the template and is not a resource id", name)
+		return id, nil, fmt.Errorf("the resource '%s' is not defined in the template and is not a resource id", show(v))
 	}
 	return id, nil, nil
 }

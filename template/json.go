@@ -17,8 +17,8 @@ const (
 )
 
 // ReadJSON reads one document leniently, as ARM reads templates: beside JSON it
-// takes // and /* */ comments, member names without quotes and strings that run
-// over lines. Two members whose names differ in nothing but case are refused.
+// takes // and /* */ comments, member names without quotes, strings in single
+// quotes and strings that run over lines. Two members whose names differ in nothing but case are refused.
 // Its errors are *Error with the line and column.
 func ReadJSON(src []byte) (Value, error) { return readJSON(src, nil) }
 
@@ -157,7 +157,7 @@ func (r *reader) value() (Value, error) {
 	case c == '[':
 		v, err := r.array()
 		return v.At(p), err
-	case c == '"':
+	case c == '"' || c == '\'':
 		s, err := r.str()
 		return String(s).At(p), err
 	case c == '-' || c >= '0' && c <= '9':
@@ -298,7 +298,7 @@ func isNameByte(c byte) bool {
 
 // name reads a member's name: a string, or a bare word as az writes `template:`.
 func (r *reader) name() (string, error) {
-	if r.at < len(r.src) && r.src[r.at] == '"' {
+	if r.at < len(r.src) && (r.src[r.at] == '"' || r.src[r.at] == '\'') {
 		return r.str()
 	}
 	start := r.at
@@ -333,19 +333,21 @@ func (r *reader) number() (Value, error) {
 	return Float(f), nil
 }
 
-// str reads a quoted string, in which raw line ends and tabs may stand.
+// str reads a string in double or single quotes, in which raw line ends and tabs
+// may stand.
 func (r *reader) str() (string, error) {
+	quote := r.src[r.at]
 	r.at++
 	start := r.at
 	for r.at < len(r.src) { // most strings need no decoding
 		switch r.src[r.at] {
-		case '"':
+		case quote:
 			r.at++
 			return strings.ToValidUTF8(string(r.src[start:r.at-1]), "\ufffd"), nil
 		case '\n':
 			r.newline()
 		case '\\':
-			return r.escaped(start)
+			return r.escaped(start, quote)
 		}
 		r.at++
 	}
@@ -353,12 +355,12 @@ func (r *reader) str() (string, error) {
 }
 
 // escaped goes on with a string from its first backslash.
-func (r *reader) escaped(start int) (string, error) {
+func (r *reader) escaped(start int, quote byte) (string, error) {
 	b := append([]byte(nil), r.src[start:r.at]...)
 	for r.at < len(r.src) {
 		c := r.src[r.at]
 		switch c {
-		case '"':
+		case quote:
 			r.at++
 			return strings.ToValidUTF8(string(b), "\ufffd"), nil
 		case '\n':

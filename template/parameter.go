@@ -216,7 +216,7 @@ func (c *typeCheck) object(spec, v Value, path string) Value {
 		if variant, ok := d.Member("mapping").Get(tag); ok {
 			return c.value(variant, v, path)
 		}
-		c.fault(path, "The value '%s' of '%s' is not one of '%s'.", tag, d.Str("propertyName"), strings.Join(d.Member("mapping").Object().Names(), ","))
+		c.fault(path, "The value '%s' of '%s' is not one of '%s'.", show(v.Member(d.Str("propertyName"))), d.Str("propertyName"), strings.Join(d.Member("mapping").Object().Names(), ","))
 		return v
 	}
 	if props.kind != KindObject && extra.kind != KindObject {
