@@ -9,5 +9,7 @@ import (
 func (s *Service) kinds() map[string]reconcile.Kind {
 	return map[string]reconcile.Kind{
 		deskyard.WorkDeployment: {Reconciler: reconcile.Func(s.reconcileDeployment), Parallel: deploymentsAtOnce},
+		deskyard.WorkMachine:    {Reconciler: reconcile.Func(s.reconcileMachine), Parallel: machinesAtOnce},
+		workGroup:               {Reconciler: reconcile.Func(s.reconcileGroup), Parallel: groupsAtOnce},
 	}
 }

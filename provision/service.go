@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,11 @@ import (
 type Sealer interface {
 	Seal(plain []byte, about string) []byte
 	Open(box []byte, about string) ([]byte, error)
+}
+
+// TokenSigner renders a registration key's record as the token that an agent is given.
+type TokenSigner interface {
+	Registration(key deskyard.RegistrationKey) (string, error)
 }
 
 // Images finds the image that a reference names, for a location.
@@ -49,10 +55,14 @@ type Options struct {
 	Links       Links     // where templates are linked from; the zero value allows nothing
 	Resources   Resources // the management API from inside; may be set with Use before Run
 
-	Parallel int // machines made at one time on the whole; 8 when zero
-	Registry prometheus.Registerer
-	Now      func() time.Time
-	Log      *slog.Logger
+	Tokens TokenSigner // renders the registration keys of runs that add session hosts; nil refuses those
+
+	Parallel     int              // machines worked on at a time per hypervisor; 8 when zero
+	BootDeadline time.Duration    // for a guest from its start to its link; DefaultBootDeadline when zero
+	Quotas       map[string]int64 // by Azure's name ("cores", "virtualMachines"), for each location; absent: what there is
+	Registry     prometheus.Registerer
+	Now          func() time.Time
+	Log          *slog.Logger
 }
 
 // Service is the part of the installation that makes machines. Make it with New,
@@ -63,7 +73,8 @@ type Service struct {
 	log  *slog.Logger
 	loop *reconcile.Loop
 
-	deploy *deployments
+	deploy   *deployments
+	machines *machines
 }
 
 // New makes a Service; nothing happens before Run.
@@ -80,7 +91,10 @@ func New(o Options) (*Service, error) {
 	if o.Parallel == 0 {
 		o.Parallel = 8
 	}
-	s := &Service{o: o, now: o.Now, log: o.Log, deploy: newDeployments(o)}
+	if o.BootDeadline == 0 {
+		o.BootDeadline = DefaultBootDeadline
+	}
+	s := &Service{o: o, now: o.Now, log: o.Log, deploy: newDeployments(o), machines: newMachines(o)}
 	s.loop = &reconcile.Loop{Store: o.Store, Now: o.Now, Log: o.Log, Kinds: s.kinds()}
 	return s, nil
 }
@@ -92,6 +106,9 @@ func (s *Service) Use(r Resources) { s.o.Resources = r }
 // Run works until ctx ends.
 func (s *Service) Run(ctx context.Context) {
 	s.wakeDeployments(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { s.watch(ctx) })
 	s.loop.Run(ctx)
 }
 
