@@ -77,24 +77,25 @@ func TestDefaultsMayReferToEachOtherButNotInACircle(t *testing.T) {
 func TestASecretStaysMarkedWhateverIsMadeOfIt(t *testing.T) {
 	const secret = "s3cr3t-value"
 	for expression, marked := range map[string]bool{
-		"parameters('pw')":                                                               true,
-		"concat('x', parameters('pw'))":                                                  true,
-		"format('{0}!', parameters('pw'))":                                               true,
-		"base64(parameters('pw'))":                                                       true,
-		"split(parameters('pw'), '-')":                                                   true,
-		"first(split(parameters('pw'), '-'))":                                            true,
-		"take(parameters('pw'), 3)":                                                      true,
-		"first(parameters('pw'))":                                                        true,
-		"if(true(), parameters('pw'), 'x')":                                              true,
-		"coalesce(null(), parameters('pw'))":                                             true,
-		"createObject('a', parameters('pw')).a":                                          true,
-		"createArray('b', parameters('pw'))":                                             true,
-		"json(concat('{\"p\": \"', parameters('pw'), '\"}')).p":                          true,
-		"string(createObject('p', parameters('pw')))":                                    true,
-		"union(createObject('a', 1), parameters('o')).k.deep":                            true,
-		"parameters('o').k":                                                              true,
-		"items(parameters('o'))":                                                         true,
-		"map(createArray(parameters('pw')), lambda('v', toUpper(lambdaVariables('v'))))": true,
+		"parameters('pw')":                                      true,
+		"concat('x', parameters('pw'))":                         true,
+		"format('{0}!', parameters('pw'))":                      true,
+		"base64(parameters('pw'))":                              true,
+		"split(parameters('pw'), '-')":                          true,
+		"first(split(parameters('pw'), '-'))":                   true,
+		"take(parameters('pw'), 3)":                             true,
+		"first(parameters('pw'))":                               true,
+		"if(true(), parameters('pw'), 'x')":                     true,
+		"coalesce(null(), parameters('pw'))":                    true,
+		"createObject('a', parameters('pw')).a":                 true,
+		"createArray('b', parameters('pw'))":                    true,
+		"json(concat('{\"p\": \"', parameters('pw'), '\"}')).p": true,
+		"string(createObject('p', parameters('pw')))":           true,
+		"union(createObject('a', 1), parameters('o')).k.deep":   true,
+		"parameters('o').k":                                     true,
+		"objectKeys(parameters('o'))":                           true,
+		"items(parameters('o'))":                                true,
+		"map(createArray(parameters('pw')), lambda('v', toUpper(lambdaVariables('v'))))":                                  true,
 		"reduce(createArray(parameters('pw')), '', lambda('a', 'b', concat(lambdaVariables('a'), lambdaVariables('b'))))": true,
 		"variables('made')":                                   true,
 		"ns.wrap(parameters('pw'))":                           true,
@@ -135,7 +136,7 @@ func TestASecretStaysMarkedWhateverIsMadeOfIt(t *testing.T) {
 }
 
 func TestAnErrorShowsNoSecret(t *testing.T) {
-	for _, expression := range []string{"int(parameters('pw'))", "bool(parameters('pw'))", "parameters('o')[parameters('pw')]", "json(parameters('pw'))", "parseCidr(parameters('pw'))"} {
+	for _, expression := range []string{"int(parameters('pw'))", "bool(parameters('pw'))", "parameters('o')[parameters('pw')]", "json(parameters('pw'))", "parseCidr(parameters('pw'))", "createObject('k', createObject(parameters('pw'), 1)).k.x"} {
 		_, err := plan(t, `{"parameters": {"pw": {"type": "securestring"}, "o": {"type": "object", "defaultValue": {}}}, "resources": [`+vm("a", `"tags": {"x": "[`+expression+`]"}`)+`]}`, `{"pw": {"value": "s3cr3t"}}`)
 		if err == nil || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%s: %v", expression, err)

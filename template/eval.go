@@ -112,6 +112,9 @@ func (f *frame) memberName(m Member, path string) (string, error) {
 	if !ok {
 		return "", f.fault(m.Pos, path, fmt.Errorf("the name of a property evaluates to a value of type '%s' where a string is needed", v.kind))
 	}
+	if v.secure {
+		return "", f.fault(m.Pos, path, errors.New("the name of a property is made of a secret, and names are shown"))
+	}
 	return name, nil
 }
 
@@ -317,8 +320,11 @@ func part(base, key Value) (Value, error) {
 		if v, ok := base.Get(name); ok {
 			return v, nil
 		}
-		return Value{}, fmt.Errorf("the language expression property '%s' doesn't exist, available properties are '%s'%w",
-			show(key), strings.Join(base.object.Names(), ", "), errAbsent)
+		names := Redacted
+		if !base.secure {
+			names = cut(strings.Join(base.object.Names(), ", "))
+		}
+		return Value{}, fmt.Errorf("the language expression property '%s' doesn't exist, available properties are '%s'%w", show(key), names, errAbsent)
 	case base.kind == KindArray && isIndex:
 		if i < 0 || i >= int64(len(base.items)) {
 			return Value{}, fmt.Errorf("the language expression property array index '%d' is out of bounds%w", i, errAbsent)
@@ -345,7 +351,12 @@ func show(v Value) string {
 		}
 		s = v.String()
 	}
-	const most = 200
+	return cut(s)
+}
+
+// cut keeps messages short, whatever a template puts into them.
+func cut(s string) string {
+	const most = 1000
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "..."
 	}

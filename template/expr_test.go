@@ -56,10 +56,12 @@ func TestAnExpressionMayHaveBlanksAndLines(t *testing.T) {
 
 func FuzzExpression(f *testing.F) {
 	for _, c := range readCorpus(f) {
-		f.Add(c.Expression)
+		if isExpression(c.Expression) {
+			f.Add(c.Expression[1 : len(c.Expression)-1])
+		}
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if !isExpression(s) {
+		if s = "[" + s + "]"; !isExpression(s) {
 			return
 		}
 		e, err := parseExpression(s)
@@ -70,8 +72,7 @@ func FuzzExpression(f *testing.F) {
 			}
 			return
 		}
-		tm := &Template{}
-		env := testEnv()
+		tm, env := &Template{}, testEnv()
 		env.Limits = Limits{Steps: 10_000, ValueBytes: 1 << 16, TotalBytes: 1 << 20}
 		fr := &frame{scope: &scope{template: tm, env: &env, params: NewObject()}, ctx: t.Context(), meter: newMeter(env.Limits), resources: newResourceIndex(nil)}
 		if v, err := fr.eval(e); err == nil && v.size > 1<<17 {

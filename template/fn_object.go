@@ -12,7 +12,7 @@ func objectFunctions() []function {
 		{name: "items", min: 1, max: 1, call: fnItems, taint: taintParts},
 		{name: "json", min: 1, max: 1, call: fnJSON},
 		{name: "null", min: 0, max: 0, call: func(*frame, []Value) (Value, error) { return Null(), nil }},
-		{name: "objectKeys", min: 1, max: 1, call: fnObjectKeys, taint: taintNone},
+		{name: "objectKeys", min: 1, max: 1, call: fnObjectKeys, taint: taintParts},
 		{name: "shallowMerge", min: 1, max: 1, call: fnShallowMerge, taint: taintParts},
 		{name: "tryGet", min: 2, max: -1, call: fnTryGet, taint: taintParts},
 	}
@@ -48,7 +48,9 @@ func fnItems(f *frame, args []Value) (Value, error) {
 	list := make([]Value, 0, o.Len())
 	for _, name := range sortedNames(o) {
 		v, _ := o.Get(name)
-		list = append(list, ObjectOf("key", String(name), "value", v))
+		key := String(name)
+		key.secure = args[0].secure
+		list = append(list, ObjectOf("key", key, "value", v))
 	}
 	return Array(list...), nil
 }
@@ -70,6 +72,7 @@ func fnJSON(f *frame, args []Value) (Value, error) {
 	return v, nil
 }
 
+// fnObjectKeys is the sorted names; those of a secret object are secret too.
 func fnObjectKeys(_ *frame, args []Value) (Value, error) {
 	o, err := objectArg(args, 0)
 	if err != nil {
@@ -79,7 +82,9 @@ func fnObjectKeys(_ *frame, args []Value) (Value, error) {
 	for _, n := range sortedNames(o) {
 		names = append(names, String(n))
 	}
-	return Array(names...), nil
+	v := Array(names...)
+	v.secure = args[0].secure
+	return v, nil
 }
 
 // fnShallowMerge merges the objects of a list, the last winning, whole members at a time.

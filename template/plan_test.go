@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/deskyard/deskyard/arm"
@@ -228,4 +229,21 @@ func TestOutputsThatFailAreAllReported(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != CodeOutputFailed || len(e.Details) != 2 || !strings.Contains(e.Message, "'x' doesn't exist") || !strings.Contains(e.Message, "Expected a value of type 'String'") && !strings.Contains(e.Message, "Expected a value of type 'Integer'") {
 		t.Fatalf("%v", err)
 	}
+}
+
+func TestAPlanMayBeRunByManyAtOnce(t *testing.T) {
+	p := mustPlan(t, `{"parameters": {"pw": {"type": "securestring"}}, "variables": {"v": {"copy": [{"name": "l", "count": 5, "input": "[concat('x', copyIndex('l'))]"}]}}, "resources": [`+
+		`{"type": "A/pool", "apiVersion": "1", "name": "pool"},`+
+		vm("[concat('vm', copyIndex())]", `"copy": {"name": "vms", "count": 20}, "properties": {"a": "[variables('v')]", "pw": "[parameters('pw')]", "t": "[concat(reference('pool').t, copyIndex())]"}`)+`]}`, `{"pw": {"value": "x"}}`)
+	w := world{strings.ToLower(testGroup) + "/providers/a/pool/pool": `{"properties": {"t": "tok"}}`}
+	var wg sync.WaitGroup
+	for _, n := range p.Nodes {
+		wg.Go(func() {
+			v, err := n.Evaluate(t.Context(), w)
+			if err != nil || n.Copy != "" && v.Member("properties").Str("t") != fmt.Sprintf("tok%d", n.CopyIndex) {
+				t.Errorf("%s: %s, %v", n, v, err)
+			}
+		})
+	}
+	wg.Wait()
 }
