@@ -2,6 +2,7 @@ package computetest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/deskyard/deskyard/compute"
@@ -194,4 +195,36 @@ func contexts(f *fixture) {
 	f.ensure(s)
 	f.power(s, compute.Start)
 	f.state(s, compute.Running)
+}
+
+// cutOff ends the context of verbs at one moment after the other, as a service that
+// stops does, and finishes what was begun.
+func cutOff(f *fixture) {
+	s := f.spec()
+	s.Seed = compute.Seed{NoCloud: map[string][]byte{"meta-data": []byte("instance-id: i\n"), "user-data": []byte("#cloud-config\n")}}
+	for after := time.Millisecond; after < 300*time.Millisecond; after = after*3/2 + time.Millisecond {
+		short, cancel := context.WithTimeout(f.Context(), after)
+		err := f.d.Ensure(short, s)
+		if err == nil {
+			err = f.d.Power(short, s.ID, compute.Start)
+		}
+		if err == nil {
+			err = f.d.Power(short, s.ID, compute.PowerOff)
+		}
+		if err == nil {
+			err = f.d.Remove(short, s.ID)
+		}
+		cancel()
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			f.Errorf("cut off after %s: %v", after, err)
+		}
+		f.reopen()
+		f.ensure(s)
+		f.power(s, compute.Start)
+		f.state(s, compute.Running)
+		f.must(f.d.Remove(f.ctx(), s.ID))
+		if left := f.of(s.ID); len(left) > 0 {
+			f.Errorf("cut off after %s, and left: %v", after, left)
+		}
+	}
 }

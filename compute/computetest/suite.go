@@ -89,6 +89,7 @@ func Run(t *testing.T, o Options) {
 		{"ImageIsNeverTouched", imageUntouched},
 		{"SecretsStayHidden", secrets},
 		{"VerbsEndWithTheirContext", contexts},
+		{"VerbsThatWereCutOffCanBeFinished", cutOff},
 		{"MachinesAreMadeSideBySide", parallel},
 		{"TrustedLaunchStartsAndLeavesNothing", trustedLaunch},
 	} {

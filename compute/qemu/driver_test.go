@@ -168,3 +168,107 @@ func FuzzParseCommandLine(f *testing.F) {
 		}
 	})
 }
+
+func TestInventoryFindsAProcessWhoseFolderIsGone(t *testing.T) {
+	image := emptyImage(t)
+	d, err := New(Options{Folder: shortFolder(t), Owner: computetest.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.accel = knownAccelerator(t, d)
+	const id = "6a6f1c9e-0000-4000-8000-00000000aaaa"
+	s := compute.Spec{ID: id, Owner: computetest.Owner, Name: "stray", CPUs: 1, MemoryMB: 64, Image: image}
+	if err := d.Ensure(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Power(t.Context(), id, compute.Start); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(d.machines(), id)); err != nil {
+		t.Fatal(err)
+	}
+	items, err := d.Inventory(t.Context(), computetest.Owner)
+	if err != nil || len(items) != 1 || items[0].MachineID != id || items[0].Kind != "machine" {
+		t.Errorf("items %+v, %v", items, err)
+	}
+	if err := d.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if items, err := d.Inventory(t.Context(), computetest.Owner); err != nil || len(items) != 0 {
+		t.Errorf("left: %+v, %v", items, err)
+	}
+}
+
+func TestRemovalThatWasCutOffIsFoundAndFinished(t *testing.T) {
+	emptyImage(t)
+	d, err := New(Options{Folder: shortFolder(t), Owner: computetest.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gone, begun = "6a6f1c9e-0000-4000-8000-00000000bbbb", "6a6f1c9e-0000-4000-8000-00000000cccc"
+	for _, dir := range []string{gone, draftPrefix + begun + "-123"} {
+		if err := os.MkdirAll(filepath.Join(d.machines(), dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items, err := d.Inventory(t.Context(), computetest.Owner)
+	if err != nil || len(items) != 2 {
+		t.Fatalf("items %+v, %v", items, err)
+	}
+	for _, i := range items {
+		if err := d.Remove(t.Context(), i.MachineID); err != nil {
+			t.Error(err)
+		}
+	}
+	left, err := os.ReadDir(d.machines())
+	if err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// shortFolder is a folder for machines: t.TempDir's path is too long for sockets.
+func shortFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "dyq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(folder); err != nil {
+			t.Error(err)
+		}
+	})
+	return folder
+}
+
+func TestConsoleKeepsTheLastMiB(t *testing.T) {
+	image := emptyImage(t)
+	d, err := New(Options{Folder: shortFolder(t), Owner: computetest.Owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "6a6f1c9e-0000-4000-8000-00000000dddd"
+	if err := d.Ensure(t.Context(), compute.Spec{ID: id, Owner: computetest.Owner, Name: "loud", CPUs: 1, MemoryMB: 64, Image: image}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(d.machines(), id, consoleFile)
+	for _, last := range []string{"first", "second", "third"} {
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err == nil {
+			_, err = f.WriteString(strings.Repeat("x", maxConsole) + last)
+		}
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			text, err := d.Console(t.Context(), id)
+			if err != nil || len(text) != maxConsole || !strings.HasSuffix(string(text), last) {
+				t.Errorf("%d bytes, not ending with %s, %v", len(text), last, err)
+			}
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > maxConsole {
+		t.Errorf("the log has %d bytes, %v", info.Size(), err)
+	}
+}

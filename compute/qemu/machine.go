@@ -404,9 +404,9 @@ func (d *Driver) Inventory(ctx context.Context, owner string) ([]compute.Item, e
 		return nil, fmt.Errorf("list what there is: %w", err)
 	}
 	var items []compute.Item
-	known := map[string]bool{} // machines with a folder
+	owners := map[string]string{} // of machines with a folder
 	for _, id := range ids {
-		known[id] = true
+		owners[id] = d.o.Owner
 		m, err := d.open(id)
 		switch {
 		case errors.Is(err, compute.ErrNotFound):
@@ -416,32 +416,48 @@ func (d *Driver) Inventory(ctx context.Context, owner string) ([]compute.Item, e
 			}
 		case err != nil:
 			return nil, fmt.Errorf("list what there is: machine %s: %w", id, err)
-		case m.record.Spec.Owner == owner:
-			items = append(items, m.items()...)
+		default:
+			owners[id] = m.record.Spec.Owner
+			if owners[id] == owner {
+				items = append(items, m.items()...)
+			}
 		}
 	}
-	if owner == d.o.Owner {
-		drafts, err := d.drafts(known)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, drafts...)
-	}
-	strays, err := d.strays(owner)
+	loose, err := d.loose(ctx, owner, owners)
 	if err != nil {
 		return nil, fmt.Errorf("list what there is: %w", err)
 	}
+	return append(items, loose...), nil
+}
+
+// loose lists what is outside the machines' folders: folders that were just begun,
+// processes without a folder, devices of the network.
+func (d *Driver) loose(ctx context.Context, owner string, owners map[string]string) (items []compute.Item, err error) {
+	if owner == d.o.Owner {
+		if items, err = d.drafts(owners); err != nil {
+			return nil, err
+		}
+	}
+	strays, err := d.strays(owner)
+	if err != nil {
+		return nil, err
+	}
 	for _, s := range strays {
-		if !known[s.id] {
+		if _, known := owners[s.id]; !known && d.inOurFolder(s.pid) {
 			items = append(items, compute.Item{MachineID: s.id, Kind: "machine", Where: fmt.Sprintf("process %d", s.pid)})
 		}
 	}
-	if d.o.Bridges != nil && owner == d.o.Owner {
-		devices, err := d.o.Bridges.Items(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("list what there is: %w", err)
+	if d.o.Bridges == nil {
+		return items, nil
+	}
+	devices, err := d.o.Bridges.Items(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range devices {
+		if of, known := owners[i.MachineID]; of == owner || !known && owner == d.o.Owner {
+			items = append(items, i)
 		}
-		items = append(items, devices...)
 	}
 	return items, nil
 }
@@ -460,7 +476,7 @@ func (m *machine) items() []compute.Item {
 }
 
 // drafts lists folders of machines that were just begun when a service was killed.
-func (d *Driver) drafts(known map[string]bool) ([]compute.Item, error) {
+func (d *Driver) drafts(known map[string]string) ([]compute.Item, error) {
 	entries, err := os.ReadDir(d.machines())
 	if err != nil {
 		return nil, fmt.Errorf("list what there is: %w", err)
@@ -468,7 +484,10 @@ func (d *Driver) drafts(known map[string]bool) ([]compute.Item, error) {
 	var items []compute.Item
 	for _, e := range entries {
 		id, draft := strings.CutPrefix(e.Name(), draftPrefix)
-		if draft && len(id) > guidLength && guid.MatchString(id[:guidLength]) && !known[id[:guidLength]] {
+		if !draft || len(id) <= guidLength || !guid.MatchString(id[:guidLength]) {
+			continue
+		}
+		if _, made := known[id[:guidLength]]; !made {
 			items = append(items, compute.Item{MachineID: id[:guidLength], Kind: "folder", Where: filepath.Join(d.machines(), e.Name())})
 		}
 	}

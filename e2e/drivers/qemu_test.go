@@ -21,6 +21,9 @@ var subnet = compute.Network{ID: "drivers", Prefix: netip.MustParsePrefix("10.91
 // testImage builds the test guest once.
 func testImage(t *testing.T) Image {
 	t.Helper()
+	if dir := os.Getenv(inside); dir != "" {
+		return Image{Dir: dir}
+	}
 	if built.Dir != "" {
 		return built
 	}
