@@ -121,7 +121,7 @@ func (s *Service) PrepareDeployment(ctx context.Context, req DeploymentRequest) 
 	if err := s.fits(ctx, in); err != nil {
 		return nil, err
 	}
-	r, err := s.planIntent(ctx, in)
+	r, err := s.planIntent(in)
 	if err != nil {
 		return nil, templateRefusal(err)
 	}

@@ -2,7 +2,9 @@ package provision
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sort"
 	"strings"
 
@@ -110,14 +112,7 @@ func (r *deploymentRun) superfluous(ctx context.Context) (*pruning, error) {
 func (r *deploymentRun) deleteOne(ctx context.Context, p *step) (refused *arm.Error, err error) {
 	r.s.deploy.watch(r.id, p.Target)
 	if p.State == stepWaiting {
-		_, err := r.s.o.Store.Resource(ctx, p.Target)
-		switch {
-		case missing(err):
-			return nil, r.endPrune(ctx, p, stateSucceeded, "OK", nil)
-		case err != nil:
-			return nil, err
-		}
-		return nil, nil
+		return nil, r.lookAtDeletion(ctx, p)
 	}
 	reply, err := r.s.o.Resources.Do(ctx, Call{
 		Principal: r.st.Caller, Method: "DELETE", ID: p.Target, Version: p.Version, Correlation: r.st.Correlation,
@@ -135,6 +130,25 @@ func (r *deploymentRun) deleteOne(ctx context.Context, p *step) (refused *arm.Er
 		return nil, r.putPrune(ctx, p)
 	}
 	return nil, r.endPrune(ctx, p, stateSucceeded, statusName(reply.Status), nil)
+}
+
+// lookAtDeletion ends a deletion whose resource is gone, or that was given up.
+func (r *deploymentRun) lookAtDeletion(ctx context.Context, p *step) error {
+	row, err := r.s.o.Store.Resource(ctx, p.Target)
+	if missing(err) {
+		return r.endPrune(ctx, p, stateSucceeded, "OK", nil)
+	}
+	if err != nil {
+		return err
+	}
+	var at resourceState
+	if err := json.Unmarshal(row.Properties, &at); err != nil {
+		return fmt.Errorf("read stored properties of %s: %w", row.ID, err)
+	}
+	if at.failed() {
+		return r.endPrune(ctx, p, stateFailed, "Conflict", at.problem(p.Target))
+	}
+	return nil
 }
 
 func (r *deploymentRun) endPrune(ctx context.Context, p *step, state, status string, e *arm.Error) error {

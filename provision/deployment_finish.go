@@ -333,7 +333,7 @@ func (s *Service) rollback(ctx context.Context, r *deploymentRun) (*deploymentRu
 	}
 	in.st.Run, in.st.Began, in.st.Status, in.st.Cancel = uuid.NewString(), s.now().UTC(), "", false
 	in.st.Caller, in.st.Correlation, in.st.OnError = r.st.Caller, r.st.Correlation, nil
-	again, err := s.planIntent(ctx, in)
+	again, err := s.planIntent(in)
 	return again, in.sealed, err
 }
 

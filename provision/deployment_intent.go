@@ -249,7 +249,7 @@ func (s *Service) readSpec(ctx context.Context, in *intent, id, at string) ([]by
 }
 
 // planIntent parses, binds and expands: from here on a deployment is a list of nodes.
-func (s *Service) planIntent(ctx context.Context, in *intent) (*deploymentRun, error) {
+func (s *Service) planIntent(in *intent) (*deploymentRun, error) {
 	parsed, err := template.Parse(in.template)
 	if err != nil {
 		return nil, err

@@ -102,7 +102,7 @@ func (s *Service) startNested(ctx context.Context, parent *deploymentRun, in *in
 	if err := s.fits(ctx, in); err != nil {
 		return nil, err
 	}
-	child, err := s.planIntent(ctx, in)
+	child, err := s.planIntent(in)
 	if err != nil {
 		return nil, err
 	}

@@ -109,7 +109,7 @@ func (c *preflightCheck) node(ctx context.Context, r *deploymentRun, i int) erro
 	if err := checkDeploymentName(in.id.Name()); err != nil {
 		return err
 	}
-	child, err := c.s.planIntent(ctx, in)
+	child, err := c.s.planIntent(in)
 	if err != nil {
 		return err
 	}

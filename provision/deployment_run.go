@@ -151,7 +151,7 @@ func (s *Service) takeUp(ctx context.Context, w deskyard.Work, st deploymentStat
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.planIntent(ctx, in)
+	r, err := s.planIntent(in)
 	if err != nil {
 		return nil, templateRefusal(err)
 	}

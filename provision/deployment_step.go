@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sort"
 	"strings"
 	"time"
 
@@ -293,6 +294,9 @@ func (s *Service) DeploymentOperations(ctx context.Context, id arm.ResourceID, a
 		}
 		page.Items = append(page.Items, p.show(w, s.now()))
 	}
+	sort.SliceStable(page.Items, func(i, j int) bool { // the latest first, within a page
+		return page.Items[i].Properties.Timestamp.After(page.Items[j].Properties.Timestamp.Time)
+	})
 	return page, nil
 }
 

@@ -103,7 +103,7 @@ func (f *foretelling) nested(ctx context.Context, r *deploymentRun, i int) error
 	if err != nil {
 		return err
 	}
-	child, err := f.s.planIntent(ctx, in)
+	child, err := f.s.planIntent(in)
 	if err != nil {
 		return templateRefusal(err)
 	}
