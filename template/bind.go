@@ -18,7 +18,7 @@ type Env struct {
 	NewGUID    func() string // newGuid(): asked in the order of the parameters, and only for their defaults
 
 	// What the functions of these names answer; null where there is none.
-	Group, Subscription, Tenant, ManagementGroup, Environment Value
+	Group, Subscription, Tenant, ManagementGroup, Environment, Deployer Value
 
 	// Providers is the record of a resource type, or of a whole provider for an
 	// empty type; nil where none is known.

@@ -13,7 +13,7 @@ const (
 	CodeInvalidTemplate = "InvalidTemplate"           // template and parameters do not make a deployment
 	CodeInvalidNested   = "InvalidTemplateDeployment" // an expression failed while the deployment ran
 	CodeOutputFailed    = "DeploymentOutputEvaluationFailed"
-	CodeTooMuch         = "DeploymentSizeExceeded" // a limit of Limits was reached
+	CodeTooMuch         = "DeploymentJobSizeExceededException" // a limit of Limits was reached
 )
 
 // Error is one fault of a template, with the place that the user must look at.
@@ -42,8 +42,21 @@ func (e *Error) sentence() string {
 
 // ARM is the error as clients of the management API expect it: kind Invalid, the
 // place as additionalInfo of type TemplateViolation, further faults as details.
+// Where a Runtime could not answer for now, the kind says so (Throttled,
+// Unavailable), and another attempt may succeed.
 func (e *Error) ARM() *arm.Error {
 	a := &arm.Error{Kind: arm.Invalid, Code: e.Code, Message: e.sentence(), Target: e.Path}
+	var asked *askError
+	var said *arm.Error
+	switch {
+	case errors.As(e.cause, &said):
+		a.Details = append(a.Details, *said)
+		if said.Kind == arm.Throttled || said.Kind == arm.Unavailable {
+			a.Kind = said.Kind
+		}
+	case errors.As(e.cause, &asked):
+		a.Kind = arm.Unavailable
+	}
 	if e.Path != "" || e.Pos != (Pos{}) {
 		a.Info = []arm.Additional{{Type: "TemplateViolation", Info: map[string]any{
 			"lineNumber": e.Pos.Line, "linePosition": e.Pos.Column, "path": e.Path,
@@ -54,6 +67,15 @@ func (e *Error) ARM() *arm.Error {
 	}
 	return a
 }
+
+// askError is what a Runtime answered in place of a value.
+type askError struct {
+	asked string
+	err   error
+}
+
+func (e *askError) Error() string { return e.asked + ": " + e.err.Error() }
+func (e *askError) Unwrap() error { return e.err }
 
 // faults gathers every fault of a stage, so that the user hears of all at once.
 type faults []Error

@@ -247,8 +247,11 @@ func (f *frame) call(e *expr) (Value, error) {
 		}
 		return Value{}, fmt.Errorf("the template language function '%s' cannot be evaluated: %w", e.name, err)
 	}
-	if err := f.meter.room(shallow(v)); err != nil || v.size > f.meter.limits.ValueBytes {
-		return Value{}, errors.Join(err, f.meter.room(v.size))
+	if err := f.meter.room(shallow(v)); err != nil {
+		return Value{}, err
+	}
+	if v, err = f.bounded(v); err != nil {
+		return Value{}, err
 	}
 	if e.fn.taint == taintMixed && anySecure(args) {
 		v = v.AsSecure()

@@ -194,7 +194,7 @@ func evalReference(f *frame, e *expr) (Value, error) {
 	}
 	v, err := rt.Reference(f.ctx, id, version, full)
 	if err != nil {
-		return Value{}, fmt.Errorf("read the state of %s: %w", id, err)
+		return Value{}, &askError{"read the state of " + id.String(), err}
 	}
 	return v, f.meter.room(v.size)
 }
@@ -225,7 +225,7 @@ func evalReferences(f *frame, e *expr) (Value, error) {
 		}
 		v, err := rt.Reference(f.ctx, n.ID, n.APIVersion, full)
 		if err != nil {
-			return Value{}, fmt.Errorf("read the state of %s: %w", n.ID, err)
+			return Value{}, &askError{"read the state of " + n.ID.String(), err}
 		}
 		if err := f.meter.room(v.size); err != nil {
 			return Value{}, err
@@ -263,7 +263,7 @@ func evalList(f *frame, e *expr) (Value, error) {
 	}
 	v, err := rt.List(f.ctx, id, e.name, version, body)
 	if err != nil {
-		return Value{}, fmt.Errorf("ask %s for %s: %w", id, e.name, err)
+		return Value{}, &askError{"ask " + id.String() + " for " + e.name, err}
 	}
 	return v, f.meter.room(v.size)
 }

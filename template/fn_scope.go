@@ -12,6 +12,9 @@ func deploymentFunctions() []function {
 		{name: "parameters", min: 1, max: 1, call: fnParameters, taint: taintParts, quiet: true},
 		{name: "variables", min: 1, max: 1, call: fnVariables, taint: taintParts, quiet: true},
 		{name: "deployment", min: 0, max: 0, call: fnDeployment, taint: taintParts},
+		{name: "deployer", min: 0, max: 0, call: func(f *frame, _ []Value) (Value, error) {
+			return known(f.scope.env.Deployer, "who deploys is not known here")
+		}},
 		{name: "environment", min: 0, max: 0, call: func(f *frame, _ []Value) (Value, error) {
 			return known(f.scope.env.Environment, "the service's endpoints are not known here")
 		}},

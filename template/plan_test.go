@@ -184,6 +184,15 @@ func TestTheStateOfResourcesIsAskedForWhenTheyAreThere(t *testing.T) {
 	if !errors.As(err, &gone) || gone.Kind != arm.Missing {
 		t.Errorf("a missing resource: %v", err)
 	}
+	if e := new(Error); !errors.As(err, &e) || e.ARM().Kind != arm.Invalid || len(e.ARM().Details) != 1 {
+		t.Errorf("a missing resource for clients: %+v", e)
+	}
+	for kind, said := range map[arm.Kind]error{arm.Unavailable: errors.New("disk full"), arm.Throttled: arm.Errorf(arm.Throttled, "TooManyRequests", "later")} {
+		_, err := p.Nodes[2].Evaluate(t.Context(), deaf{said})
+		if e := new(Error); !errors.As(err, &e) || e.ARM().Kind != kind || !errors.Is(err, said) {
+			t.Errorf("%v became %v", said, err)
+		}
+	}
 	for _, bad := range []string{vm("[reference('x').y]", ""), vm("a", `"condition": "[empty(listKeys('x'))]"`)} {
 		if _, err := plan(t, resources(bad), `{}`); err == nil || !strings.Contains(err.Error(), "is not expected at this location") {
 			t.Errorf("%s: %v", bad, err)

@@ -27,6 +27,7 @@ func testEnv() Env {
 		Subscription: ObjectOf("id", String("/subscriptions/11111111-1111-1111-1111-111111111111"), "subscriptionId", String("11111111-1111-1111-1111-111111111111")),
 		Tenant:       ObjectOf("tenantId", String("22222222-2222-2222-2222-222222222222")),
 		Environment:  ObjectOf("name", String("Deskyard")),
+		Deployer:     ObjectOf("objectId", String("33333333-3333-3333-3333-333333333333")),
 	}
 }
 
@@ -136,4 +137,15 @@ func dependencies(p *Plan, n *Node) string {
 		names = append(names, p.Nodes[d].Name)
 	}
 	return strings.Join(names, " ")
+}
+
+// deaf is a Runtime that cannot answer.
+type deaf struct{ err error }
+
+func (d deaf) Reference(context.Context, arm.ResourceID, string, bool) (Value, error) {
+	return Value{}, d.err
+}
+
+func (d deaf) List(context.Context, arm.ResourceID, string, string, Value) (Value, error) {
+	return Value{}, d.err
 }
