@@ -51,9 +51,9 @@ type PreparedDeployment struct {
 // Operation is the id of the operation that clients will poll.
 func (p *PreparedDeployment) Operation() string { return p.run.st.Run }
 
-// deploymentState is what a deployment's row of work keeps: with the sealed part,
-// all that it takes to go on after kill -9. The row outlives the run, so that the
-// template can be exported and deployed again.
+// deploymentState is what a deployment's row of work keeps: with the source's row,
+// all that it takes to go on after kill -9. Both outlive the run, so that the template
+// can be exported and deployed again.
 type deploymentState struct {
 	Run          string // GUID of the operation that clients poll; another PUT is another run
 	Caller       deskyard.Principal
@@ -64,7 +64,7 @@ type deploymentState struct {
 	Debug        string          `json:",omitempty"` // debugSetting.detailLevel
 	OnError      *onError        `json:",omitempty"`
 	Began        time.Time       // what utcNow() answers
-	Template     json.RawMessage `json:",omitempty"` // secrets redacted; for people and exportTemplate
+	Template     json.RawMessage `json:"-"` // secrets redacted; kept in the source's row
 	TemplateHash string          // of the whole
 	Link         *TemplateLink   `json:",omitempty"`
 	ParamsLink   *TemplateLink   `json:",omitempty"`
@@ -213,11 +213,9 @@ func (s *Service) putRun(ctx context.Context, tx deskyard.Tx, r *deploymentRun, 
 	if w.State, err = json.Marshal(r.st); err != nil {
 		return op, fmt.Errorf("encode the state of %s: %w", r.id, err)
 	}
-	plain, err := json.Marshal(sealed)
-	if err != nil {
-		return op, fmt.Errorf("encode the parameters of %s: %w", r.id, err)
+	if err := s.putSource(ctx, tx, r, sealed); err != nil {
+		return op, err
 	}
-	w.Sealed = s.o.Seal.Seal(plain, r.id.Key())
 	w.Due, w.Changed = r.st.Began, r.st.Began
 	w.Attempts, w.Problem = 0, ""
 	if _, err := tx.PutWork(ctx, w); err != nil {
@@ -288,40 +286,10 @@ func (s *Service) DeleteDeployment(ctx context.Context, tx deskyard.Tx, id arm.R
 	if err == nil && !st.over() {
 		return active(id, st)
 	}
-	if err := forgetSteps(ctx, tx, id); err != nil {
-		return err
-	}
-	if err := tx.DeleteWork(ctx, deskyard.WorkDeployment, id); err != nil {
+	if err := s.forget(ctx, tx, id); err != nil {
 		return err
 	}
 	return tx.DeleteResource(ctx, id)
-}
-
-// ForgetDeployments removes the work of every deployment at and below a scope: a
-// resource group that is being deleted. Their rows go with the group's.
-func (s *Service) ForgetDeployments(ctx context.Context, tx deskyard.Tx, scope arm.ResourceID) error {
-	for _, kind := range []string{deskyard.WorkDeployment, deskyard.WorkStep} {
-		rows, err := tx.Works(ctx, deskyard.WorkQuery{Kind: kind, Scope: scope})
-		if err != nil {
-			return err
-		}
-		for _, w := range rows.Items {
-			if err := tx.DeleteWork(ctx, kind, w.ID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// DeploymentTemplate is the template that a deployment was started with, for
-// exportTemplate; secrets in it are redacted.
-func (s *Service) DeploymentTemplate(ctx context.Context, id arm.ResourceID) (json.RawMessage, error) {
-	_, st, err := s.readWork(ctx, s.o.Store, id)
-	if missing(err) {
-		return nil, arm.Errorf(arm.Missing, "DeploymentNotFound", "Deployment '%s' could not be found.", id.Name())
-	}
-	return st.Template, err
 }
 
 func missing(err error) bool {

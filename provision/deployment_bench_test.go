@@ -80,3 +80,25 @@ func heapOf(p *PreparedDeployment) int64 {
 	runtime.ReadMemStats(&without)
 	return int64(with.HeapAlloc) - int64(without.HeapAlloc)
 }
+
+// BenchmarkWakeOfAWaitingRun is what one machine that becomes ready costs a run that
+// waits for 400 of them.
+func BenchmarkWakeOfAWaitingRun(b *testing.B) {
+	g := newRig(b)
+	g.mustDeploy("d1", strings.Replace(body(
+		`{"type":"Test.Things/slow","apiVersion":"2025-01-01","name":"[concat('vm-', copyIndex())]","location":"local","copy":{"name":"vms","count":400}},
+		{"type":"Test.Things/things","apiVersion":"2025-01-01","name":"[concat('ext-', copyIndex())]","location":"local","copy":{"name":"exts","count":400},"dependsOn":["[concat('vm-', copyIndex())]"]}`),
+		`"resources"`, `"metadata":{"size":"`+strings.Repeat("of a template of Microsoft's ", 1500)+`"},"resources"`, 1))
+	g.settled("d1")
+	next := 0
+	for b.Loop() {
+		if next == 400 {
+			b.Fatal("more machines are wanted than there are: use -benchtime 300x")
+		}
+		g.finish(fmt.Sprintf("vm-%d", next), stateSucceeded, "")
+		next++
+		if err := g.s.Settle(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

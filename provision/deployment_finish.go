@@ -27,8 +27,11 @@ type ending struct {
 	sealed    sealedState    // of the rollback
 }
 
-// markRunning shows, once, that the deployment has begun.
+// markRunning shows that the deployment has begun.
 func (r *deploymentRun) markRunning(ctx context.Context, tx deskyard.Tx) error {
+	if r.begun {
+		return nil
+	}
 	row, err := tx.Resource(ctx, r.id)
 	if missing(err) {
 		return nil // deleted with its group; the next call says so
@@ -155,14 +158,6 @@ func (r *deploymentRun) end(ctx context.Context, e ending) (reconcile.Result, er
 	return reconcile.Result{Done: gone}, nil
 }
 
-// forget removes the work of a deployment whose row is gone.
-func (s *Service) forget(ctx context.Context, tx deskyard.Tx, id arm.ResourceID) error {
-	if err := forgetSteps(ctx, tx, id); err != nil {
-		return err
-	}
-	return tx.DeleteWork(ctx, deskyard.WorkDeployment, id)
-}
-
 func (r *deploymentRun) writeEnd(ctx context.Context, tx deskyard.Tx, e ending) error {
 	s, now := r.s, r.s.now().UTC()
 	w, st, err := s.readWork(ctx, tx, r.id)
@@ -182,7 +177,10 @@ func (r *deploymentRun) writeEnd(ctx context.Context, tx deskyard.Tx, e ending) 
 		return fmt.Errorf("encode the state of %s: %w", r.id, err)
 	}
 	if st.Parent != nil || e.state != stateSucceeded {
-		w.Sealed = nil // only a deployment that can be gone back to is run again from here
+		// Only a deployment that can be gone back to is run again from here.
+		if err := dropSecrets(ctx, tx, r.id); err != nil {
+			return err
+		}
 	}
 	if _, err := tx.PutWork(ctx, w); err != nil {
 		return err

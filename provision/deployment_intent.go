@@ -403,13 +403,9 @@ func (s *Service) ask(ctx context.Context, in *intent, id arm.ResourceID) (templ
 
 // rereadIntent makes the intent of a run that goes on after a restart.
 func (s *Service) rereadIntent(ctx context.Context, w deskyard.Work, st deploymentState) (*intent, error) {
-	plain, err := s.o.Seal.Open(w.Sealed, w.ID.Key())
+	sealed, err := s.sealedSource(ctx, w.ID)
 	if err != nil {
-		return nil, fmt.Errorf("open the parameters of %s: %w", w.ID, err)
-	}
-	var sealed sealedState
-	if err := json.Unmarshal(plain, &sealed); err != nil {
-		return nil, fmt.Errorf("read the parameters of %s: %w", w.ID, err)
+		return nil, err
 	}
 	in := &intent{id: w.ID, st: st, sealed: sealed}
 	if in.bound, err = template.ReadJSON(sealed.Parameters); err != nil {

@@ -52,6 +52,7 @@ type deploymentRun struct {
 
 	// ----
 	steps     []*step // by node; nil: not begun
+	begun     bool    // and shown so
 	looked    time.Time
 	executing int
 	results   chan outcome

@@ -96,7 +96,7 @@ func (p *step) put(ctx context.Context, tx deskyard.Tx, deployment arm.ResourceI
 // writeSteps writes what came of steps and that others begin, in one transaction.
 func (r *deploymentRun) writeSteps(ctx context.Context, ended []outcome, begun []int) error {
 	now := r.s.now().UTC()
-	return r.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+	err := r.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		for _, o := range ended {
 			if err := o.step.put(ctx, tx, r.id, now); err != nil {
 				return err
@@ -109,6 +109,8 @@ func (r *deploymentRun) writeSteps(ctx context.Context, ended []outcome, begun [
 		}
 		return r.markRunning(ctx, tx)
 	})
+	r.begun = r.begun || err == nil
+	return err
 }
 
 // forgetSteps deletes the steps of a former run.
