@@ -11,5 +11,6 @@ func (s *Service) kinds() map[string]reconcile.Kind {
 		deskyard.WorkDeployment: {Reconciler: reconcile.Func(s.reconcileDeployment), Parallel: deploymentsAtOnce},
 		deskyard.WorkMachine:    {Reconciler: reconcile.Func(s.reconcileMachine), Parallel: machinesAtOnce},
 		workGroup:               {Reconciler: reconcile.Func(s.reconcileGroup), Parallel: groupsAtOnce},
+		workRun:                 {Reconciler: reconcile.Func(s.reconcileRun)},
 	}
 }

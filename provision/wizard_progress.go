@@ -1,0 +1,255 @@
+package provision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+)
+
+// Stages of a host, and how much of its way each is: booting and joining take most.
+var stagePercent = map[string]float64{
+	"Queued": 0, "Network": 5, "Machine": 10, "Starting": 20, "Booting": 25, "Joining": 60, "Agent": 75, "Available": 100, "Failed": 100, "Canceled": 100,
+}
+
+// RunProgress tells how far each host of a run is, from the rows as they are now.
+func (s *Service) RunProgress(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.RunProgress, error) {
+	w, st, err := s.findRun(ctx, pool, deployment)
+	if err != nil {
+		return deskyard.RunProgress{}, err
+	}
+	p := deskyard.RunProgress{Deployment: w.ID.String(), State: stateRunning, Hosts: []deskyard.HostProgress{}}
+	_, d, err := s.readWork(ctx, s.o.Store, w.ID)
+	if err != nil && !missing(err) {
+		return p, err
+	}
+	if err == nil && d.over() {
+		p.State = d.Status
+	}
+	for _, name := range st.Names {
+		h, err := s.hostProgress(ctx, w.ID, st, name, p.State)
+		if err != nil {
+			return p, err
+		}
+		p.Hosts = append(p.Hosts, h)
+	}
+	p.Summary = summary(p)
+	return p, nil
+}
+
+// findRun finds a run of a pool by its deployment's name, whatever its group.
+func (s *Service) findRun(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.Work, runState, error) {
+	var st runState
+	runs, err := s.o.Store.Works(ctx, deskyard.WorkQuery{Kind: workRun, Scope: arm.ResourceID{Subscription: pool.Subscription}})
+	if err != nil {
+		return deskyard.Work{}, st, err
+	}
+	for _, w := range runs.Items {
+		if !strings.EqualFold(w.ID.Name(), deployment) {
+			continue
+		}
+		st = runState{}
+		if err := json.Unmarshal(w.State, &st); err != nil {
+			return w, st, fmt.Errorf("read the run %s: %w", w.ID, err)
+		}
+		if st.Pool.Key() == pool.Key() {
+			return w, st, nil
+		}
+	}
+	return deskyard.Work{}, st, arm.Errorf(arm.Missing, "SessionHostRunNotFound", "The host pool '%s' has no run '%s'. Runs are known for as long as their deployment is.", pool.Name(), deployment)
+}
+
+// hostProgress is one host's.
+func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, st runState, name, state string) (deskyard.HostProgress, error) {
+	group := deployment.Group()
+	h := deskyard.HostProgress{Name: name, Stage: "Queued", Detail: "It waits for its turn."}
+	vm, nic := group.Provider("Microsoft.Compute", "virtualMachines", name), group.Provider("Microsoft.Network", "networkInterfaces", name+"-nic")
+	work := vm
+	if st.HCI {
+		vm = group.Provider("Microsoft.HybridCompute", "machines", name)
+		nic = group.Provider("Microsoft.AzureStackHCI", "networkInterfaces", name+"-nic")
+		work = vm.Provider("Microsoft.AzureStackHCI", "virtualMachineInstances", "default")
+	}
+	end := s.now()
+	if err := s.machineProgress(ctx, &h, vm, nic, work); err != nil {
+		return h, err
+	}
+	if h.Stage == "Agent" {
+		if err := s.registeredProgress(ctx, &h, st, name); err != nil {
+			return h, err
+		}
+	}
+	if state != stateRunning && h.Stage != "Available" && h.Stage != "Failed" && (h.Stage != "Agent" || h.Host == "") {
+		h.Stage = "Failed"
+		if state == stateCanceled {
+			h.Stage = "Canceled"
+		}
+		h.Detail = fmt.Sprintf("The deployment ended as %s before this host was ready. It had come to: %s", state, h.Detail)
+	}
+	if h.Stage == "Failed" || h.Stage == "Canceled" {
+		h.Next = s.nextCommand(deployment, st, name, h)
+	}
+	h.Percent = stagePercent[h.Stage]
+	h.Seconds = end.Sub(st.Began).Round(time.Second).Seconds()
+	return h, nil
+}
+
+// machineProgress reads the stages up to the agent's installation.
+func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) error {
+	row, err := s.o.Store.Resource(ctx, work)
+	if missing(err) {
+		there, err := exists(ctx, s.o.Store, nic)
+		if there {
+			h.Stage, h.Detail = "Network", "Its network interface stands; its machine is next."
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	h.VM = vm.String()
+	var p deskyard.Provisioning
+	if err := readProperties(row, &p); err != nil {
+		return err
+	}
+	if p.ProvisioningState == stateFailed {
+		h.Stage, h.Detail = "Failed", p.StatusReason
+		return nil
+	}
+	if p.ProvisioningState == stateSucceeded {
+		return s.extensionProgress(ctx, h, vm)
+	}
+	var st machineState
+	w, err := s.o.Store.Work(ctx, deskyard.WorkMachine, work)
+	if err == nil {
+		err = json.Unmarshal(w.State, &st)
+	}
+	if err != nil && !missing(err) {
+		return err
+	}
+	h.Stage, h.Detail = stageOf(st)
+	if p.StatusReason != "" {
+		h.Detail = p.StatusReason
+	}
+	return nil
+}
+
+// stageOf puts the step of a machine's making into the words of a run.
+func stageOf(st machineState) (stage, detail string) {
+	switch st.Step {
+	case stepMade:
+		return "Starting", "Its machine is made and starts on " + st.Place.Host + "."
+	case stepStarted:
+		return "Booting", "It boots on " + st.Place.Host + "; its boot loader is awaited."
+	case stepLinked:
+		return "Booting", "Its boot loader is here; it gets its name and its administrator."
+	case stepPlaced:
+		return "Machine", "Its machine is made on " + st.Place.Host + "."
+	}
+	return "Machine", "A host is looked for."
+}
+
+// extensionProgress reads what runs in the guest.
+func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgress, vm arm.ResourceID) error {
+	h.Stage, h.Detail = "Joining", "Its machine is ready; what is to run in it is next."
+	rows, err := s.o.Store.Resources(ctx, deskyard.ResourceQuery{Scope: vm, Type: vm.Type() + "/extensions"})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows.Items {
+		var p struct {
+			deskyard.Provisioning
+			Type string `json:"type"`
+		}
+		if err := readProperties(r, &p); err != nil {
+			return err
+		}
+		agent := strings.EqualFold(p.Type, "DSC")
+		switch p.ProvisioningState {
+		case stateFailed:
+			h.Stage, h.Detail = "Failed", r.ID.Name()+": "+p.StatusReason
+			if p.StatusReason == "" && p.Fault != nil {
+				h.Detail = r.ID.Name() + ": " + p.Fault.Message
+			}
+			return nil
+		case stateSucceeded, "":
+			if agent {
+				h.Stage, h.Detail = "Agent", "Its agent is installed; it registers."
+			}
+		default:
+			if agent {
+				h.Stage, h.Detail = "Agent", "Its agent is being installed."
+				continue
+			}
+			h.Detail = r.ID.Name() + " runs in it."
+		}
+	}
+	return nil
+}
+
+// registeredProgress reads the session host's own record.
+func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgress, st runState, name string) error {
+	names := []string{name}
+	if st.Domain != "" {
+		names = append(names, name+"."+st.Domain)
+	}
+	for _, n := range names {
+		host, err := s.o.Store.SessionHost(ctx, st.Pool.Child("sessionHosts", n))
+		if missing(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		h.Host = host.ID.String()
+		var lease deskyard.Lease
+		if s.o.Fleet != nil {
+			if r, ok := s.o.Fleet.Report(host.ObjectID); ok {
+				host.Report = r
+			}
+			lease = s.o.Fleet.Lease(host.ObjectID)
+		}
+		status, why := host.Status(lease, s.now())
+		if h.Detail = why; status == "Available" {
+			h.Stage, h.Detail = "Available", ""
+		} else if why == "" {
+			h.Detail = "It is registered and " + status + "."
+		}
+		return nil
+	}
+	return nil
+}
+
+// nextCommand is what to go on with after a failure.
+func (s *Service) nextCommand(deployment arm.ResourceID, st runState, name string, h deskyard.HostProgress) string {
+	if h.Host != "" {
+		return fmt.Sprintf("deskyard sessionhost replace --resource-group %s --host-pool-name %s --name %s", st.Pool.ResourceGroup, st.Pool.Name(), name)
+	}
+	if h.VM == "" {
+		return fmt.Sprintf("az deployment operation group list --resource-group %s --name %s", deployment.ResourceGroup, deployment.Name())
+	}
+	if st.HCI {
+		return fmt.Sprintf("az resource delete --ids %s", h.VM)
+	}
+	return fmt.Sprintf("az vm boot-diagnostics get-boot-log --ids %s", h.VM)
+}
+
+// summary says in one sentence how a run stands.
+func summary(p deskyard.RunProgress) string {
+	count := map[string]int{}
+	for _, h := range p.Hosts {
+		count[h.Stage]++
+	}
+	n, ready, failed := len(p.Hosts), count["Available"], count["Failed"]+count["Canceled"]
+	switch {
+	case ready == n:
+		return fmt.Sprintf("All %d session hosts are Available.", n)
+	case failed > 0:
+		return fmt.Sprintf("%d of %d session hosts are Available, %d failed, %d are under way.", ready, n, failed, n-ready-failed)
+	}
+	return fmt.Sprintf("%d of %d session hosts are Available, %d are under way.", ready, n, n-ready)
+}
