@@ -41,6 +41,7 @@ type testAPI struct {
 	open    bool                       // every type is known
 	bodies  map[string]json.RawMessage // of the last PUT, by key
 	refuse  func(c Call) error         // nil lets everything through
+	after   func(c Call)               // between a PUT and its answer
 	uses    map[string]string          // name of a thing → name of the one that it keeps from deletion
 }
 
@@ -151,6 +152,9 @@ func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 	a.order = append(a.order, c.ID.Name())
 	a.bodies[c.ID.Key()] = c.Body
 	a.mu.Unlock()
+	if a.after != nil {
+		a.after(c)
+	}
 	return a.reply(status, row)
 }
 

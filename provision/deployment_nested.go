@@ -139,9 +139,15 @@ func (s *Service) rereadNested(ctx context.Context, in *intent) error {
 	if st.Run != p.Run || st.over() {
 		return arm.Errorf(arm.Conflicting, "DeploymentCanceled", "The deployment '%s' that holds this one has ended.", p.ID.Name())
 	}
-	r, err := s.takeUp(ctx, w, st)
-	if err != nil {
-		return err
+	r := s.deploy.find(p.ID, st.Run)
+	if r == nil { // its own turn comes later; here its plan is enough
+		outer, err := s.rereadIntent(ctx, w, st)
+		if err != nil {
+			return err
+		}
+		if r, err = s.planIntent(outer); err != nil {
+			return err
+		}
 	}
 	if p.Node >= len(r.nodes) {
 		return fmt.Errorf("read %s: its place in %s is gone", in.id, p.ID)

@@ -54,6 +54,7 @@ type deploymentRun struct {
 	steps     []*step // by node; nil: not begun
 	begun     bool    // and shown so
 	looked    time.Time
+	fresh     map[int]bool // steps that wait since a call that just returned: what they wait for may have changed during it
 	executing int
 	results   chan outcome
 	pruning   *pruning // Complete mode, once every node is done
@@ -79,6 +80,7 @@ type outcome struct {
 func (r *deploymentRun) index() error {
 	r.nodes = make([]runNode, len(r.plan.Nodes))
 	r.steps = make([]*step, len(r.plan.Nodes))
+	r.fresh = map[int]bool{}
 	for i, n := range r.plan.Nodes {
 		r.nodes[i].n = n
 		r.nodes[i].id = groupID(n.ID)
@@ -240,14 +242,17 @@ func (r *deploymentRun) turn(ctx context.Context) (reconcile.Result, error) {
 func (r *deploymentRun) work(ctx context.Context) error {
 	var ended []outcome
 	for {
+		for _, o := range ended {
+			r.take(o)
+		}
 		moved, err := r.lookAtWaiting(ctx)
 		if err != nil {
 			return err
 		}
-		ended = append(ended, moved...)
-		for _, o := range ended {
+		for _, o := range moved {
 			r.take(o)
 		}
+		ended = append(ended, moved...)
 		begun := r.begin()
 		if len(ended)+len(begun) > 0 {
 			if err := r.writeSteps(ctx, ended, begun); err != nil {
@@ -292,6 +297,9 @@ func (r *deploymentRun) take(o outcome) {
 	r.steps[o.node] = &p
 	if p.State == stateSucceeded {
 		r.release(o.node)
+	}
+	if p.State == stepWaiting {
+		r.fresh[o.node] = true
 	}
 	if !p.open() {
 		r.s.deploy.metrics.stepped(p.State, p.Ended.Sub(p.Began))
@@ -425,12 +433,14 @@ func (r *deploymentRun) lookAtWaiting(ctx context.Context) ([]outcome, error) {
 	if all {
 		r.looked = now
 	}
-	if !all && len(changed) == 0 {
+	fresh := r.fresh
+	r.fresh = map[int]bool{}
+	if !all && len(changed) == 0 && len(fresh) == 0 {
 		return nil, nil
 	}
 	var moved []outcome
 	for i, p := range r.steps {
-		if p == nil || p.State != stepWaiting || !all && !changed[p.Target.Key()] {
+		if p == nil || p.State != stepWaiting || !all && !fresh[i] && !changed[p.Target.Key()] {
 			continue
 		}
 		o, err := r.look(ctx, outcome{node: i, step: *p})

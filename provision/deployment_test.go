@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -285,4 +286,32 @@ func (g *rig) cancel(id arm.ResourceID) error {
 		g.s.DeploymentCanceled(id)
 	}
 	return err
+}
+
+// A resource that is ready before the answer to its PUT has arrived is not waited for.
+func TestAResourceThatIsReadyDuringItsCallIsSeenAtOnce(t *testing.T) {
+	g := newRig(t)
+	g.api.after = func(c Call) {
+		if c.ID.Name() == "quick" {
+			g.finish("quick", stateSucceeded, "")
+			// Another step ends meanwhile, so that the engine looks around before this answer.
+			for len(g.operationsIn("d1", stateSucceeded)) == 0 {
+				if t.Context().Err() != nil {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	g.mustDeploy("d1", body(thing("slow", "quick", "")+","+thing("things", "other", "")))
+	g.ended("d1", stateSucceeded)
+}
+
+func (g *rig) operationsIn(name, state string) (in []DeploymentOperation) {
+	for _, o := range g.operations(name) {
+		if o.Properties.State == state {
+			in = append(in, o)
+		}
+	}
+	return in
 }
