@@ -153,7 +153,9 @@ func (a *Agent) connect(ctx context.Context) error {
 			a.announce(ctx) // nothing more can be shown until somebody brings a key
 		}
 		a.excuse(ctx, err)
-		a.tell(Status{State: state, Registered: st.IsRegistered(), Why: err.Error()})
+		var no *arm.Error
+		refused := errors.As(err, &no) && no.Kind != arm.Unavailable
+		a.tell(Status{State: state, Registered: st.IsRegistered(), Why: err.Error(), Refused: refused})
 		if !st.IsRegistered() {
 			return err
 		}

@@ -318,8 +318,8 @@ func TestTheChainMustLeadToThePinnedCA(t *testing.T) {
 	other, _ := issue(t, leafFor("public.example.org"), ca, caKey)
 	forged, _ := issue(t, leafFor(reverse.ServerName), evil, evilKey)
 	_ = leafKey
-	pin := PinOf(ca)
-	if err := verifyChain([]*x509.Certificate{leaf, ca}, pin); err != nil {
+	pin := reverse.PinOf(ca)
+	if err := reverse.VerifyChain([]*x509.Certificate{leaf, ca}, pin); err != nil {
 		t.Errorf("the service itself: %v", err)
 	}
 	for name, chain := range map[string][]*x509.Certificate{
@@ -329,15 +329,15 @@ func TestTheChainMustLeadToThePinnedCA(t *testing.T) {
 		"a leaf of the CA for people":     {other, ca},
 		"a chain without its CA":          {leaf},
 	} {
-		if err := verifyChain(chain, pin); !errors.Is(err, ErrWrongCA) {
+		if err := reverse.VerifyChain(chain, pin); !errors.Is(err, reverse.ErrWrongCA) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := verifyChain([]*x509.Certificate{leaf}, PinOf(leaf)); !errors.Is(err, ErrWrongCA) {
+	if err := reverse.VerifyChain([]*x509.Certificate{leaf}, reverse.PinOf(leaf)); !errors.Is(err, reverse.ErrWrongCA) {
 		t.Errorf("a leaf that is pinned as if it were a CA: %v", err)
 	}
-	err := verifyChain([]*x509.Certificate{forged, evil}, pin)
-	if !strings.Contains(err.Error(), pin) || !strings.Contains(err.Error(), PinOf(evil)) {
+	err := reverse.VerifyChain([]*x509.Certificate{forged, evil}, pin)
+	if !strings.Contains(err.Error(), pin) || !strings.Contains(err.Error(), reverse.PinOf(evil)) {
 		t.Errorf("the error does not name both pins: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/reverse"
 )
 
 // metadataURL is the instance metadata service of Azure and Azure Local.
@@ -21,7 +22,7 @@ func checkURLs(ctx context.Context, s Surroundings) Finding {
 	if len(s.BrokerURIs) == 0 {
 		return Finding{Failed: true, Message: "The addresses of the service are not known: the machine is not registered."}
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: pinned(s.CAPin), DisableKeepAlives: true, Proxy: proxyFor}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: reverse.Pinned(s.CAPin), DisableKeepAlives: true, Proxy: proxyFor}}
 	for _, base := range s.BrokerURIs {
 		url := strings.TrimSuffix(base, "/") + "/healthz"
 		if err := get(ctx, client, url, nil, nil); err != nil {

@@ -102,7 +102,7 @@ func dial(ctx context.Context, base, pin string) (*frames, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, pinned(pin))
+	conn := tls.Client(raw, reverse.Pinned(pin))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}

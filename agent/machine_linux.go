@@ -42,6 +42,9 @@ func describe(root string) (deskyard.Machine, error) {
 			m.FQDN = m.Hostname + "." + strings.ToLower(d.realm)
 		}
 	}
+	if tenant := readFirst(root, "etc/deskyard/tenant"); tenant != "" && m.Identity == "" {
+		m.Identity = "entra:" + tenant
+	}
 	return m, nil
 }
 

@@ -25,6 +25,7 @@ type Status struct {
 	Host       string    `json:"host,omitempty"`    // ARM id of the session host
 	Service    string    `json:"service,omitempty"` // address of the link
 	Why        string    `json:"why,omitempty"`     // why it is not linked
+	Refused    bool      `json:"refused,omitempty"` // the service refused the registration key; another try will not help
 	Since      time.Time `json:"since"`
 	Version    string    `json:"version"`
 	PID        int       `json:"pid"`

@@ -477,7 +477,7 @@ func TestAnAgentRefusesAServiceWithAnotherCA(t *testing.T) {
 	m := d.machine("vm-1")
 	m.giveKey(tok)
 	m.boot()
-	m.wantLog(agent.ErrWrongCA.Error())
+	m.wantLog(reverse.ErrWrongCA.Error())
 	m.wantLog(d.minter.CAPin)
 	m.wantLog(other.minter.CAPin)
 	if _, err := os.Stat(m.path("key")); err != nil {

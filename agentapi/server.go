@@ -65,6 +65,7 @@ type Server struct {
 	sources *sources
 	links   *registry
 	ledger  *ledger
+	guests  *guests
 	counts  *counts
 	offers  offer
 	opening chan struct{} // slots for links being opened
@@ -96,6 +97,7 @@ func New(o Options) (*Server, error) {
 		o: o, log: o.Log, now: o.Now,
 		sources: newSources(o.TrustedProxies, o.Now),
 		links:   newRegistry(),
+		guests:  newGuests(),
 		opening: make(chan struct{}, maxOpening),
 	}
 	s.counts = newCounts(o.Registerer, s.links.len)
@@ -113,6 +115,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+reverse.RegisterPath, s.register)
 	mux.HandleFunc("GET "+reverse.LinkPath, s.link)
+	s.guestRoutes(mux)
 	if s.o.Downloads != nil {
 		mux.Handle("/agent/v1/components/", s.o.Downloads)
 	}
@@ -137,6 +140,7 @@ func (s *Server) Close(ctx context.Context) error {
 	for _, l := range all {
 		told.Go(func() error { l.bye("The service is stopping.", hint); return nil })
 	}
+	s.HangUp()
 	_ = told.Wait() // bye closes the link whether or not it is heard
 	s.cancel()
 	done := make(chan struct{})

@@ -70,6 +70,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	}
 	wg.Go(func() { s.certificates.keepFresh(ctx) })
 	wg.Go(func() { s.keepTidy(ctx) })
+	wg.Go(func() { s.provision.Run(ctx) })
 	if err := s.announce(ctx); err != nil {
 		cancel(err)
 	}
@@ -77,6 +78,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	<-ctx.Done()
 	draining.Store(true)
 	s.log.Info("service stopping", "reason", context.Cause(ctx))
+	s.agents.HangUp()
 	err := s.drain(servers)
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -76,8 +77,13 @@ func (runCommand) Run(c *commands) error { return runService(c) }
 // replaced by the installed current version.
 func (c *commands) supervise(ctx context.Context, reload <-chan os.Signal, ready func()) error {
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	// Before the agent has registered, a guest of the service knows it from its invitation.
 	read := func() (bootloader.Service, error) {
-		return bootloader.ReadService(filepath.Join(c.State, "agent.json"))
+		service, err := bootloader.ReadService(filepath.Join(c.State, "agent.json"))
+		if errors.Is(err, bootloader.ErrNotRegistered) {
+			return bootloader.ReadService(c.guestState())
+		}
+		return service, err
 	}
 	s, err := bootloader.New(bootloader.Options{
 		Root: c.Root, StateDir: filepath.Join(c.State, "bootloader"), RunDir: filepath.Dir(c.Socket), Socket: c.Socket,
@@ -93,6 +99,15 @@ func (c *commands) supervise(ctx context.Context, reload <-chan os.Signal, ready
 	})
 	if err != nil {
 		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var guests sync.WaitGroup
+	defer guests.Wait()
+	defer cancel() // runs first: the guest's link ends with the service
+	if g, err := c.guest(log); err != nil {
+		log.Error("guest link not begun", "error", err)
+	} else if g != nil {
+		guests.Go(func() { g(ctx) })
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

@@ -1,4 +1,4 @@
-package agent
+package reverse
 
 import (
 	"crypto/sha256"
@@ -8,32 +8,30 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-
-	"github.com/deskyard/deskyard/reverse"
 )
 
 // ErrWrongCA says that who answered is not the service that the registration key
 // is of: another service, or somebody between.
 var ErrWrongCA = errors.New("the server's certificate is not of the service that this machine trusts")
 
-// pinned is the TLS configuration that trusts the CA with that pin and nothing
+// Pinned is the TLS configuration that trusts the CA with that pin and nothing
 // else. No date is looked at: a machine with a wrong clock must be able to link,
 // and the pin is what is trusted.
-func pinned(pin string) *tls.Config {
+func Pinned(pin string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		ServerName: reverse.ServerName,
-		NextProtos: []string{reverse.ALPN, "http/1.1"},
+		ServerName: ServerName,
+		NextProtos: []string{ALPN, "http/1.1"},
 		// The standard verification would ask the clock and the system's roots;
 		// VerifyConnection replaces it whole.
 		InsecureSkipVerify: true,
-		VerifyConnection:   func(cs tls.ConnectionState) error { return verifyChain(cs.PeerCertificates, pin) },
+		VerifyConnection:   func(cs tls.ConnectionState) error { return VerifyChain(cs.PeerCertificates, pin) },
 	}
 }
 
-// verifyChain checks that the chain holds a CA with that pin, that its leaf is
+// VerifyChain checks that the chain holds a CA with that pin, that its leaf is
 // signed by it, and that the leaf is the agents' one.
-func verifyChain(chain []*x509.Certificate, pin string) error {
+func VerifyChain(chain []*x509.Certificate, pin string) error {
 	if len(chain) == 0 {
 		return fmt.Errorf("%w: it showed no certificate", ErrWrongCA)
 	}
@@ -50,7 +48,7 @@ func verifyChain(chain []*x509.Certificate, pin string) error {
 		if ca.NotBefore.After(at) {
 			at = ca.NotBefore
 		}
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: reverse.ServerName, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: ServerName, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrWrongCA, err)
 		}

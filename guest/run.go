@@ -1,0 +1,72 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Runner runs programs with the rights that steps need.
+type Runner interface {
+	// Run runs a program to its end, or ctx's, with stdin for what is secret. err is nil
+	// however it ended, unless it could not be started or was cut off.
+	Run(ctx context.Context, stdin string, name string, args ...string) (output string, exit int, err error)
+}
+
+// maxCapture bounds what is kept of a program's output.
+const maxCapture = 1 << 20
+
+// programs runs programs directly, or what prefix puts before them.
+type programs struct {
+	prefix []string
+}
+
+// Run implements Runner.
+func (p programs) Run(ctx context.Context, stdin, name string, args ...string) (string, int, error) {
+	line := append(append(append([]string{}, p.prefix...), name), args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.WaitDelay = 10 * time.Second
+	cmd.Stdin = strings.NewReader(stdin)
+	var out bounded
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return out.String(), -1, fmt.Errorf("run %s: %w", name, context.Cause(ctx))
+	case errors.As(err, &exit):
+		return out.String(), exit.ExitCode(), nil
+	case err != nil:
+		return out.String(), -1, fmt.Errorf("run %s: %w", name, err)
+	}
+	return out.String(), 0, nil
+}
+
+// bounded keeps the end of what is written to it.
+type bounded struct{ b bytes.Buffer }
+
+func (w *bounded) Write(p []byte) (int, error) {
+	w.b.Write(p)
+	if over := w.b.Len() - 2*maxCapture; over > 0 {
+		w.b.Next(w.b.Len() - maxCapture)
+	}
+	return len(p), nil
+}
+
+func (w *bounded) String() string {
+	return strings.ToValidUTF8(tail(w.b.String(), maxCapture), "\uFFFD")
+}
+
+// strike takes secrets out of a text that will be told.
+func strike(text string, secrets ...string) string {
+	for _, s := range secrets {
+		if len(s) >= 4 { // a shorter one would strike out half the text and tell more than it hides
+			text = strings.ReplaceAll(text, s, "***")
+		}
+	}
+	return text
+}
