@@ -291,10 +291,15 @@ func (g *rig) cancel(id arm.ResourceID) error {
 // A resource that is ready before the answer to its PUT has arrived is not waited for.
 func TestAResourceThatIsReadyDuringItsCallIsSeenAtOnce(t *testing.T) {
 	g := newRig(t)
+	ready := make(chan struct{})
 	g.api.after = func(c Call) {
+		if c.ID.Name() == "other" {
+			<-ready
+		}
 		if c.ID.Name() == "quick" {
 			g.finish("quick", stateSucceeded, "")
-			// Another step ends meanwhile, so that the engine looks around before this answer.
+			close(ready)
+			// The other step ends now, so that the engine looks around before this answer.
 			for len(g.operationsIn("d1", stateSucceeded)) == 0 {
 				if t.Context().Err() != nil {
 					return
