@@ -26,6 +26,7 @@ type Commands struct {
 	Group groupCommands `cmd:"" help:"Resource groups." group:"resources"`
 	Rest  restCommand   `cmd:"" help:"Send any request to the service." group:"resources"`
 
+	Image   imageCommands  `cmd:"" help:"Images that machines are cloned from; on the service's data folder." group:"resources"`
 	Orphans orphansCommand `cmd:"" help:"What is on hypervisors and belongs to nobody." group:"resources"`
 
 	User      userCommands             `cmd:"" help:"Users of the directory." group:"access"`
