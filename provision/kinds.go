@@ -11,6 +11,7 @@ func (s *Service) kinds() map[string]reconcile.Kind {
 		deskyard.WorkDeployment: {Reconciler: reconcile.Func(s.reconcileDeployment), Parallel: deploymentsAtOnce},
 		deskyard.WorkMachine:    {Reconciler: reconcile.Func(s.reconcileMachine), Parallel: machinesAtOnce},
 		workGroup:               {Reconciler: reconcile.Func(s.reconcileGroup), Parallel: groupsAtOnce},
+		deskyard.WorkRemoval:    {Reconciler: reconcile.Func(s.reconcileRemoval), Parallel: machinesAtOnce},
 		workRun:                 {Reconciler: reconcile.Func(s.reconcileRun)},
 	}
 }

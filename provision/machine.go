@@ -340,7 +340,7 @@ func (m *machineRun) succeed(ctx context.Context) error {
 	err := m.alter(ctx, func(ctx context.Context, c change) error {
 		c.st.Step, c.st.FailedAt, c.st.Reason = stepReady, "", ""
 		c.st.Seen = sighting{Power: powerRunning, At: c.now}
-		if err := c.endOrders(ctx, deskyard.JobPut, nil); err != nil {
+		if err := c.endOrders(ctx, nil); err != nil {
 			return err
 		}
 		return showState(ctx, c.tx, m.id, rowState{Provisioning: stateSucceeded})
@@ -362,7 +362,7 @@ func (m *machineRun) fail(ctx context.Context, why *arm.Error) error {
 			c.st.FailedAt = c.st.Step
 		}
 		c.st.Step, c.st.Reason = stepFailed, why.Message
-		if err := c.endOrders(ctx, deskyard.JobPut, why); err != nil {
+		if err := c.endOrders(ctx, why); err != nil {
 			return err
 		}
 		return showState(ctx, c.tx, m.id, rowState{Provisioning: stateFailed, Reason: why.Message, Error: why})
@@ -376,15 +376,15 @@ func (m *machineRun) fail(ctx context.Context, why *arm.Error) error {
 	return nil
 }
 
-// endOrders ends the oldest orders of a verb with one outcome.
-func (c change) endOrders(ctx context.Context, verb string, failure *arm.Error) error {
+// endOrders ends the orders that a making was for with its outcome.
+func (c change) endOrders(ctx context.Context, failure *arm.Error) error {
 	status := stateSucceeded
 	if failure != nil {
 		status = stateFailed
 	}
 	rest := c.st.Orders[:0:0]
 	for _, o := range c.st.Orders {
-		if o.Verb != verb {
+		if o.Verb != deskyard.JobPut && o.Verb != jobRemake {
 			rest = append(rest, o)
 			continue
 		}

@@ -20,8 +20,11 @@ func (m *machineRun) obey(ctx context.Context) (next bool, wait time.Duration, e
 		return false, 0, m.look(ctx)
 	}
 	o := m.st.Orders[0]
-	if o.Verb == deskyard.JobPut {
+	switch o.Verb {
+	case deskyard.JobPut:
 		return true, 0, m.put(ctx)
+	case jobRemake:
+		return true, 0, m.remake(ctx)
 	}
 	if m.st.Step == stepFailed && m.st.Place.Host == "" {
 		return true, 0, m.refuse(ctx, arm.Errorf(arm.Conflicting, "OperationNotAllowed",
@@ -254,21 +257,30 @@ func wordsOf(err error) *arm.Error {
 
 // retry makes a failed machine again.
 func (m *machineRun) retry(ctx context.Context) error {
-	from := stepNew
-	if m.st.Place.Host != "" {
-		from = stepPlaced
-		if m.st.Linked {
-			from = stepStarted // its guest was there: it need not be made anew
-		} else {
-			h, err := m.host()
-			if err != nil {
-				return err
-			}
-			if err := m.s.onHost(ctx, h, func(ctx context.Context) error { return h.Driver.Remove(ctx, m.st.MachineID) }); err != nil {
-				return fmt.Errorf("remove %s to make it anew: %w", m.id.Name(), err)
-			}
-		}
+	if m.st.Place.Host != "" && m.st.Linked {
+		return m.restartFrom(ctx, stepStarted) // its guest was there: it need not be made anew
 	}
+	return m.remake(ctx)
+}
+
+// remake makes a machine anew from its image, with a guest that is invited anew. Its
+// disk is lost; its row, place and address stay.
+func (m *machineRun) remake(ctx context.Context) error {
+	if m.st.Place.Host == "" {
+		return m.restartFrom(ctx, stepNew)
+	}
+	h, err := m.host()
+	if err != nil {
+		return err
+	}
+	if err := m.s.onHost(ctx, h, func(ctx context.Context) error { return h.Driver.Remove(ctx, m.st.MachineID) }); err != nil {
+		return fmt.Errorf("remove %s to make it anew: %w", m.id.Name(), err)
+	}
+	return m.restartFrom(ctx, stepPlaced)
+}
+
+// restartFrom has the making begin again at a step.
+func (m *machineRun) restartFrom(ctx context.Context, from machineStep) error {
 	facts, err := readMachine(ctx, m.s.o.Store, m.row)
 	if err != nil {
 		return m.fail(ctx, wordsOf(err))
@@ -277,7 +289,8 @@ func (m *machineRun) retry(ctx context.Context) error {
 	return m.alter(ctx, func(ctx context.Context, c change) error {
 		c.st.Step, c.st.Reason, c.st.Began = from, "", c.now
 		c.st.Round++
-		c.st.BootBy = c.now.Add(m.s.o.BootDeadline)
+		c.st.BootBy, c.st.Linked = c.now.Add(m.s.o.BootDeadline), from == stepStarted
+		c.st.Place.Released = false
 		if from == stepPlaced {
 			if err := m.invite(ctx, c); err != nil {
 				return err

@@ -55,7 +55,8 @@ type Options struct {
 	Links       Links     // where templates are linked from; the zero value allows nothing
 	Resources   Resources // the management API from inside; may be set with Use before Run
 
-	Tokens TokenSigner // renders the registration keys of runs that add session hosts; nil refuses those
+	Devices Devices     // the service's own directory, which removed machines leave; nil: it holds none
+	Tokens  TokenSigner // renders the registration keys of runs that add session hosts; nil refuses those
 
 	Parallel     int              // machines worked on at a time per hypervisor; 8 when zero
 	BootDeadline time.Duration    // for a guest from its start to its link; DefaultBootDeadline when zero
@@ -109,6 +110,7 @@ func (s *Service) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { s.watch(ctx) })
+	wg.Go(func() { s.sweep(ctx) })
 	s.loop.Run(ctx)
 }
 
