@@ -338,6 +338,8 @@ func (in *intent) env() template.Env {
 		Subscription: facts.Subscription,
 		Tenant:       facts.Tenant,
 		Environment:  facts.Environment,
+		Deployer: template.ObjectOf("objectId", template.String(in.st.Caller.ObjectID), "tenantId", template.String(in.st.Caller.TenantID),
+			"userPrincipalName", template.String(in.st.Caller.Name)),
 	}
 }
 

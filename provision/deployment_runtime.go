@@ -108,22 +108,16 @@ func with(v template.Value, name string, member template.Value) template.Value {
 	return template.Of(o)
 }
 
-// templateRefusal makes of a template's fault what the API answers; other errors stay
-// as they are.
+// templateRefusal makes of a template's fault what the API answers: the place, and
+// what reference() was refused with as a detail. Other errors stay as they are.
 func templateRefusal(err error) error {
-	var refused *arm.Error
-	if errors.As(err, &refused) { // the API's own refusal, met in reference()
-		var at *template.Error
-		if errors.As(err, &at) && at.ARM() != nil {
-			e := *refused
-			e.Info = append(append([]arm.Additional(nil), e.Info...), at.ARM().Info...)
-			return &e
-		}
-		return refused
-	}
 	var fault *template.Error
 	if errors.As(err, &fault) {
 		return fault.ARM()
+	}
+	var refused *arm.Error
+	if errors.As(err, &refused) {
+		return refused
 	}
 	return err
 }
