@@ -306,13 +306,18 @@ func serve(t *testing.T, l net.Listener) {
 }
 
 // call connects from the guest, and returns what it was told.
-func (g *guest) call(addr string) (said string, err error) {
-	err = g.in(func() error { said, err = call(addr); return err })
+func (g *guest) call(addr string, within time.Duration) (said string, err error) {
+	err = g.in(func() error { said, err = call(addr, within); return err })
 	return said, err
 }
 
-func call(addr string) (string, error) {
-	c, err := net.DialTimeout("tcp4", addr, 1500*time.Millisecond)
+const (
+	connectFor = 5 * time.Second // what must succeed; it takes a millisecond on an idle host
+	refusedIn  = 700 * time.Millisecond
+)
+
+func call(addr string, within time.Duration) (string, error) {
+	c, err := net.DialTimeout("tcp4", addr, within)
 	if err != nil {
 		return "", err
 	}
@@ -324,14 +329,14 @@ func call(addr string) (string, error) {
 
 func (g *guest) reaches(addr string) {
 	g.t.Helper()
-	if said, err := g.call(addr); err != nil || !strings.HasPrefix(said, "hello") {
+	if said, err := g.call(addr, connectFor); err != nil || !strings.HasPrefix(said, "hello") {
 		g.t.Errorf("%s is not reached: %q, %v", addr, said, err)
 	}
 }
 
 func (g *guest) isCutFrom(addr string) {
 	g.t.Helper()
-	if said, err := g.call(addr); err == nil {
+	if said, err := g.call(addr, refusedIn); err == nil {
 		g.t.Errorf("%s is reached: %q", addr, said)
 	}
 }

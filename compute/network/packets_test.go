@@ -91,7 +91,7 @@ func TestNothingComesInByDefaultAndAnswersDo(t *testing.T) {
 	ga.isCutFrom("10.90.2.20:22")     // routed between subnets, and not let in
 	w.address("203.0.113.7/24", netip.MustParseAddr(hostAddress))
 	w.isCutFrom("10.90.1.10:22") // though it has a route now
-	if said, err := call("10.90.1.10:22"); err == nil {
+	if said, err := call("10.90.1.10:22", refusedIn); err == nil {
 		t.Errorf("the host came in: %q", said)
 	}
 	if err := h.Filter(t.Context(), two, 0, []compute.Rule{rule(100, true, true, "tcp", "10.90.1.0/24", "", 22)}); err != nil {
@@ -157,7 +157,11 @@ func seenByTheWorld(t *testing.T, hide bool) {
 		t.Fatal(err)
 	}
 	// Without a route back the world can answer the host alone.
-	said, err := ga.call(worldAddress + ":443")
+	within := connectFor
+	if !hide {
+		within = refusedIn
+	}
+	said, err := ga.call(worldAddress+":443", within)
 	if hide && said != "hello "+hostAddress {
 		t.Errorf("the world saw %q, %v", said, err)
 	}

@@ -18,7 +18,7 @@ func TestQEMUDropsToItsUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to drop it")
 	}
-	d, err := New(Options{Folder: shortFolder(t), Owner: computetest.Owner, User: "nobody"})
+	d, err := New(Options{Folder: t.TempDir(), Owner: computetest.Owner, User: "nobody"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/deskyard/deskyard/compute"
 )
 
@@ -86,23 +88,49 @@ func (m *machine) bootArguments() (args []string) {
 
 // class is how a storage account type is carried out.
 type class struct {
-	rotates bool
-	options string
+	rotates bool   // what a SCSI disk says of itself
+	limited bool   // to a Standard HDD's speed
+	aio     string // how QEMU asks the host
 }
 
-// classes are Azure's storage account types. Cache none with native I/O would promise
-// more on an SSD, but not every file system has it; writeback keeps what the guest
-// flushed, too. A Standard HDD has Azure's 500 operations and 60 MB a second, and a
-// burst of half a minute for booting.
+// classes are Azure's storage account types. The host's cache is on for all of them:
+// what the guest flushes is on the disk all the same, and going around the cache
+// needs a file system that can.
 var classes = map[string]class{
-	"":                {options: "cache=writeback,aio=threads,discard=unmap,detect-zeroes=unmap"},
-	"standard_lrs":    {rotates: true, options: "cache=writeback,aio=threads,discard=unmap,detect-zeroes=unmap,throttling.iops-total=500,throttling.iops-total-max=20000,throttling.iops-total-max-length=30,throttling.bps-total=62914560,throttling.bps-total-max=1073741824,throttling.bps-total-max-length=30"},
-	"standardssd_lrs": {options: "cache=writeback,aio=threads,discard=unmap,detect-zeroes=unmap"},
-	"standardssd_zrs": {options: "cache=writeback,aio=threads,discard=unmap,detect-zeroes=unmap"},
-	"premium_lrs":     {options: "cache=writeback,aio=io_uring,discard=unmap,detect-zeroes=unmap"},
-	"premium_zrs":     {options: "cache=writeback,aio=io_uring,discard=unmap,detect-zeroes=unmap"},
-	"premiumv2_lrs":   {options: "cache=writeback,aio=io_uring,discard=unmap,detect-zeroes=unmap"},
-	"ultrassd_lrs":    {options: "cache=writeback,aio=io_uring,discard=unmap,detect-zeroes=unmap"},
+	"":                {aio: "threads"},
+	"standard_lrs":    {aio: "threads", rotates: true, limited: true},
+	"standardssd_lrs": {aio: "threads"},
+	"standardssd_zrs": {aio: "threads"},
+	"premium_lrs":     {aio: "io_uring"},
+	"premium_zrs":     {aio: "io_uring"},
+	"premiumv2_lrs":   {aio: "io_uring"},
+	"ultrassd_lrs":    {aio: "io_uring"},
+}
+
+// hddLimits are those of Azure's Standard HDD, 500 operations and 60 MB a second, with
+// half a minute of more for booting.
+const hddLimits = ",throttling.iops-total=500,throttling.iops-total-max=20000,throttling.iops-total-max-length=30" +
+	",throttling.bps-total=62914560,throttling.bps-total-max=1073741824,throttling.bps-total-max-length=30"
+
+// options are the class's share of -drive.
+func (c class) options() string {
+	aio := c.aio
+	if aio == "io_uring" && !ioUring() {
+		aio = "threads"
+	}
+	options := "cache=writeback,discard=unmap,detect-zeroes=unmap,aio=" + aio
+	if c.limited {
+		options += hddLimits
+	}
+	return options
+}
+
+// ioUring says whether the kernel lets us use io_uring, which containers and careful
+// administrators forbid. A request for no entries at all is refused as invalid where
+// it is allowed.
+func ioUring() bool {
+	_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 0, 0, 0)
+	return errno == unix.EINVAL || errno == unix.EFAULT
 }
 
 // diskDevice is the device of a system disk, by bus and class.
@@ -131,7 +159,7 @@ func diskArguments(s compute.Spec) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := classes[strings.ToLower(s.Disk.Class)].options
+	options := classes[strings.ToLower(s.Disk.Class)].options()
 	// A full host stops the machine instead of giving its guest errors that break it.
 	return append([]string{"-drive", "if=none,id=disk,format=qcow2,werror=stop,rerror=stop,file=" + diskFile + "," + options}, device...), nil
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -77,9 +76,7 @@ func dialMonitor(ctx context.Context, folder, socket string) (*monitor, error) {
 		return nil, fmt.Errorf("open the machine's folder: %w", err)
 	}
 	defer dir.Close()
-	// Through the folder's descriptor, since a socket's path ends at 108 bytes.
-	addr := "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())) + "/" + socket
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", addr)
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", below(dir, socket))
 	if err != nil {
 		return nil, fmt.Errorf("reach QEMU's monitor: %w", unreachable(ctx, err))
 	}

@@ -97,7 +97,17 @@ func (m *machine) look(ctx context.Context, o *compute.Observation) (over bool, 
 			return false, err
 		}
 	}
-	if o.State == compute.Running && m.record.Spec.MinMemMB > 0 {
+	if o.State != compute.Running {
+		return over, nil
+	}
+	if m.record.Spec.TPM {
+		if pid, err := m.tpmProcess(); err != nil {
+			return over, err
+		} else if pid == 0 {
+			o.Reason = "it runs, but its TPM's process has ended: power it off and start it to have one again"
+		}
+	}
+	if m.record.Spec.MinMemMB > 0 {
 		return over, m.lookAtBalloon(mon, o)
 	}
 	return over, nil

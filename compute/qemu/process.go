@@ -98,25 +98,35 @@ func status(mon *monitor) (string, error) {
 	return answer.Status, err
 }
 
-// listen makes a socket in the machine's folder for QEMU to serve. Made here, it can
+// below is the path of a socket in an open folder: through the folder's descriptor,
+// since a socket's path ends at 108 bytes.
+func below(dir *os.File, name string) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
+}
+
+// listen makes a socket in the machine's folder for a child to serve. Made here, it can
 // be connected to before QEMU is up, and a QEMU that does not come up closes it.
 func (m *machine) listen(name string) (*os.File, error) {
-	path := m.path(name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("make monitor socket: %w", err)
+	if err := removeFile(m.path(name)); err != nil {
+		return nil, fmt.Errorf("make socket %s: %w", name, err)
 	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	dir, err := os.Open(m.folder)
 	if err != nil {
-		return nil, fmt.Errorf("make monitor socket: %w", err)
+		return nil, fmt.Errorf("make socket %s: %w", name, err)
+	}
+	defer dir.Close()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: below(dir, name), Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("make socket %s: %w", name, err)
 	}
 	l.SetUnlinkOnClose(false)
-	defer l.Close() // File is a duplicate, which QEMU inherits
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("make monitor socket: %w", err)
+	defer l.Close() // File is a duplicate, which the child inherits
+	if err := errors.Join(os.Chmod(m.path(name), 0o600), m.give(m.path(name))); err != nil {
+		return nil, fmt.Errorf("make socket %s: %w", name, err)
 	}
 	f, err := l.File()
 	if err != nil {
-		return nil, fmt.Errorf("make monitor socket: %w", err)
+		return nil, fmt.Errorf("make socket %s: %w", name, err)
 	}
 	return f, nil
 }

@@ -51,15 +51,19 @@ func (m *machine) startTPM(ctx context.Context) error {
 	if err := m.endTPM(ctx); err != nil {
 		return err
 	}
-	if err := removeFile(m.path(tpmSocket)); err != nil {
+	socket, err := m.listen(tpmSocket)
+	if err != nil {
 		return fmt.Errorf("start the TPM: %w", err)
 	}
+	defer socket.Close()
 	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	// --daemon returns once the socket is there.
+	// --daemon returns once it serves the socket, which it inherits.
 	cmd := exec.CommandContext(limited, m.d.firmware.swtpm, "socket", "--tpm2", "--daemon", "--terminate",
-		"--tpmstate", "dir="+m.path(tpmFolder)+",mode=0600", "--ctrl", "type=unixio,path="+m.path(tpmSocket)+",mode=0600",
+		"--tpmstate", "dir="+m.path(tpmFolder)+",mode=0600", "--ctrl", "type=unixio,fd=3",
 		"--pid", "file="+m.path(tpmPID), "--log", "file="+m.path("swtpm.log")+",truncate", "--seccomp", "action=kill")
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.WaitDelay = time.Second
 	cmd.Dir = m.folder
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.CombinedOutput()
@@ -75,22 +79,34 @@ func (m *machine) startTPM(ctx context.Context) error {
 	return nil
 }
 
-// endTPM ends a TPM's process that outlived its QEMU.
-func (m *machine) endTPM(ctx context.Context) error {
+// tpmProcess finds the TPM's process, 0 when none runs. A number proves nothing: the
+// process must name this machine's folder.
+func (m *machine) tpmProcess() (int, error) {
 	b, err := os.ReadFile(m.path(tpmPID))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("end the TPM: %w", err)
+		return 0, fmt.Errorf("look for the TPM: %w", err)
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid < 2 {
-		return removeFile(m.path(tpmPID)) // swtpm was killed while it wrote it
+		return 0, nil // it was killed while it wrote the number
 	}
-	// A number proves nothing: the process must name this machine's folder.
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err == nil && bytes.Contains(line, []byte("dir="+m.path(tpmFolder)+",")) {
+	if err != nil || !bytes.Contains(line, []byte("dir="+m.path(tpmFolder)+",")) {
+		return 0, nil // another's
+	}
+	return pid, nil
+}
+
+// endTPM ends a TPM's process that outlived its QEMU.
+func (m *machine) endTPM(ctx context.Context) error {
+	pid, err := m.tpmProcess()
+	if err != nil {
+		return err
+	}
+	if pid != 0 {
 		if err := kill(pid); err != nil {
 			return fmt.Errorf("end the TPM: %w", err)
 		}

@@ -3,12 +3,15 @@
 package drivers
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/deskyard/deskyard/compute"
 	"github.com/deskyard/deskyard/compute/computetest"
@@ -71,4 +74,38 @@ func openQEMU(t *testing.T, h computetest.Host) compute.Driver {
 
 func TestQEMUBootsGuests(t *testing.T) {
 	computetest.RunBooted(t, computetest.Options{New: openQEMU, Image: testImage(t).Compute(), Network: subnet})
+}
+
+func TestQEMUShowsTheDisksClassInside(t *testing.T) {
+	dir, err := os.MkdirTemp("", "dycls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := openQEMU(t, computetest.Host{Folder: dir})
+	ctx := context.WithoutCancel(t.Context())
+	for class, rotational := range map[string]string{"Standard_LRS": "1", "Premium_LRS": "0"} {
+		s := compute.Spec{ID: uuid.NewString(), Owner: computetest.Owner, Name: "disk", CPUs: 2, MemoryMB: 256, Image: testImage(t).Compute(), Disk: compute.Disk{SizeGB: 3, Class: class}}
+		s.Image.Bus = "scsi"
+		t.Cleanup(func() {
+			if err := d.Remove(ctx, s.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := d.Ensure(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Power(ctx, s.ID, compute.Start); err != nil {
+			t.Fatal(err)
+		}
+		report := awaitLine(t, d, s.ID, `"guest":"report"`)
+		for _, want := range []string{`"disk":"sda"`, `"diskBytes":3221225472`, `"rotational":"` + rotational + `"`} {
+			if !strings.Contains(report, want) {
+				t.Errorf("%s: the guest does not say %s: %s", class, want, report)
+			}
+		}
+		if err := d.Power(ctx, s.ID, compute.PowerOff); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
