@@ -3,10 +3,13 @@ package media
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +51,41 @@ func Inspect(ctx context.Context, path, format string) (Info, error) {
 		return Info{}, fmt.Errorf("inspect disk %s: %w", path, err)
 	}
 	return info, nil
+}
+
+// Size reads how large a guest sees a qcow2 disk, from the file alone: a machine may
+// run from it, and no program is started.
+func Size(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("read the size of a disk: %w", err)
+	}
+	defer f.Close()
+	header := make([]byte, 32)
+	if _, err := io.ReadFull(f, header); err != nil {
+		return 0, fmt.Errorf("read the size of disk %s: %w", path, err)
+	}
+	size, err := parseSize(header)
+	if err != nil {
+		return 0, fmt.Errorf("read the size of disk %s: %w", path, err)
+	}
+	return size, nil
+}
+
+// parseSize decodes the start of a qcow2 header: magic, version, backing file,
+// cluster bits, size.
+func parseSize(header []byte) (int64, error) {
+	if len(header) < 32 || string(header[:4]) != "QFI\xfb" {
+		return 0, errors.New("it is no qcow2 file")
+	}
+	if version := binary.BigEndian.Uint32(header[4:]); version < 2 || version > 3 {
+		return 0, fmt.Errorf("qcow2 has no version %d", version)
+	}
+	size := binary.BigEndian.Uint64(header[24:])
+	if size > math.MaxInt64 {
+		return 0, fmt.Errorf("%d bytes are no size", size)
+	}
+	return int64(size), nil
 }
 
 // parseInfo decodes what qemu-img writes of a file, whose header may be anybody's.

@@ -43,6 +43,9 @@ func TestCloneTakesTheImageAsItsBackingFileAndTheSizeAskedFor(t *testing.T) {
 	if err != nil || info.Backing != image.Path || info.VirtualBytes != 2<<30 {
 		t.Errorf("the clone is %+v, %v", info, err)
 	}
+	if size, err := Size(disk); err != nil || size != 2<<30 {
+		t.Errorf("the clone's header says %d, %v", size, err)
+	}
 	if stat, err := os.Stat(disk); err != nil || stat.Mode().Perm() != 0o600 {
 		t.Errorf("the clone's mode is %v, %v", stat.Mode(), err)
 	}
@@ -134,6 +137,16 @@ func FuzzParseInfo(f *testing.F) {
 		info, err := parseInfo(text)
 		if err == nil && (info.Format == "" || info.VirtualBytes < 0 || info.ActualBytes < 0) {
 			t.Errorf("accepted %+v", info)
+		}
+	})
+}
+
+func FuzzParseSize(f *testing.F) {
+	f.Add([]byte("QFI\xfb\x00\x00\x00\x03" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x10" + "\x00\x00\x00\x00\x40\x00\x00\x00"))
+	f.Add([]byte("QFI\xfb"))
+	f.Fuzz(func(t *testing.T, header []byte) {
+		if size, err := parseSize(header); err == nil && size < 0 {
+			t.Errorf("a size of %d", size)
 		}
 	})
 }

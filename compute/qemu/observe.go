@@ -47,11 +47,11 @@ func (d *Driver) observe(ctx context.Context, id string) (o compute.Observation,
 	if there, err := exists(m.path(diskFile)); err != nil {
 		return o, false, err
 	} else if there {
-		disk, err := media.Inspect(ctx, m.path(diskFile), "qcow2")
+		size, err := media.Size(m.path(diskFile))
 		if err != nil {
 			return o, false, err
 		}
-		o.DiskGB = int((disk.VirtualBytes + 1<<30 - 1) >> 30)
+		o.DiskGB = int((size + 1<<30 - 1) >> 30)
 	}
 	if err := m.trimConsole(); err != nil {
 		return o, false, err
