@@ -2,6 +2,7 @@ package deskyard
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/deskyard/deskyard/arm"
 )
@@ -70,12 +71,53 @@ func (s *SecretJSON) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Secrets are the protected settings, nil when none were sent.
+// Secrets are the protected settings, nil when none were sent. A registration key goes
+// with them wherever it stands: Microsoft's own templates write it among the open
+// settings, where everybody who may read the machine would read it.
 func (e *VMExtension) Secrets() json.RawMessage {
-	if e.Protected.raw == nil {
-		return nil
+	token, rest := cutToken(e.Settings)
+	if token == "" {
+		return e.Protected.raw
 	}
-	return e.Protected.raw
+	e.Settings = rest
+	all := map[string]json.RawMessage{}
+	if e.Protected.raw != nil && json.Unmarshal(e.Protected.raw, &all) != nil {
+		return e.Protected.raw // not an object: Validate refuses it
+	}
+	quoted, err := json.Marshal(token)
+	if err != nil {
+		return e.Protected.raw
+	}
+	all["registrationInfoToken"] = quoted
+	both, err := json.Marshal(all)
+	if err != nil {
+		return e.Protected.raw
+	}
+	return both
+}
+
+// cutToken takes the registration key out of a DSC extension's settings.
+func cutToken(settings json.RawMessage) (token string, rest json.RawMessage) {
+	var outer, inner map[string]json.RawMessage
+	if json.Unmarshal(settings, &outer) != nil || json.Unmarshal(outer["properties"], &inner) != nil {
+		return "", settings
+	}
+	for name, value := range inner {
+		if strings.EqualFold(name, "registrationInfoToken") && json.Unmarshal(value, &token) == nil {
+			delete(inner, name)
+		}
+	}
+	if token == "" {
+		return "", settings
+	}
+	var err error
+	if outer["properties"], err = json.Marshal(inner); err != nil {
+		return "", settings
+	}
+	if rest, err = json.Marshal(outer); err != nil {
+		return "", settings
+	}
+	return token, rest
 }
 
 // Default keeps what the service wrote and takes a version that is left out as any.

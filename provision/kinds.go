@@ -12,6 +12,8 @@ func (s *Service) kinds() map[string]reconcile.Kind {
 		deskyard.WorkMachine:    {Reconciler: reconcile.Func(s.reconcileMachine), Parallel: machinesAtOnce},
 		workGroup:               {Reconciler: reconcile.Func(s.reconcileGroup), Parallel: groupsAtOnce},
 		deskyard.WorkRemoval:    {Reconciler: reconcile.Func(s.reconcileRemoval), Parallel: machinesAtOnce},
+		deskyard.WorkExtension:  {Reconciler: reconcile.Func(s.reconcileExtension), Parallel: extensionsAtOnce},
+		deskyard.WorkCommand:    {Reconciler: reconcile.Func(s.reconcileCommand), Parallel: extensionsAtOnce},
 		workRun:                 {Reconciler: reconcile.Func(s.reconcileRun)},
 	}
 }

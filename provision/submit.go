@@ -26,6 +26,10 @@ func (s *Service) Submit(ctx context.Context, tx deskyard.Tx, j deskyard.Job) (d
 		err = s.submitMachine(ctx, tx, j, &op)
 	case workGroup:
 		err = s.submitGroup(ctx, tx, j, &op)
+	case deskyard.WorkExtension:
+		err = s.submitExtension(ctx, tx, j, &op)
+	case deskyard.WorkCommand:
+		err = s.submitCommand(ctx, tx, j, &op)
 	default:
 		err = fmt.Errorf("submit a job for %s: the kind %q is not known", j.ID, j.Kind)
 	}
@@ -91,6 +95,8 @@ func (s *Service) Admit(ctx context.Context, tx deskyard.Tx, r, old *deskyard.Re
 	switch strings.ToLower(r.ID.Type()) {
 	case typeVM, typeInstance:
 		return s.admitMachine(ctx, tx, r, old)
+	case typeVM + "/extensions", typeArc + "/extensions":
+		return s.admitExtension(r)
 	}
 	return arm.Errorf(arm.Invalid, "NotSupported", "Resources of the type '%s' are not made here.", r.ID.Type())
 }
@@ -120,10 +126,7 @@ func (s *Service) admitMachine(ctx context.Context, tx deskyard.Tx, r, old *desk
 	if _, err := s.sizeFits(f); err != nil {
 		return err
 	}
-	if s.o.Images == nil {
-		return arm.Errorf(arm.Conflicting, "ImageNotFound", "The service has no image catalogue. Start it with one (deskyard image build).")
-	}
-	image, err := s.o.Images.Resolve(ctx, f.location, f.Storage.Image)
+	image, err := s.findImage(ctx, tx, f.location, f.Storage.Image)
 	if err != nil {
 		return err
 	}
