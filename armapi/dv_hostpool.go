@@ -26,7 +26,8 @@ func (s *Server) hostPoolTypes() []ResourceType {
 		},
 	}
 	pool.Actions = append(pool.Actions, s.registrationActions()...)
-	return []ResourceType{pool, s.sessionHostType(), s.userSessionType(), s.msixPackageType(), s.privateEndpointType("hostPools")}
+	pool.Actions = append(pool.Actions, s.runActions()...)
+	return []ResourceType{pool, s.sessionHostType(), s.sessionHostRunType(), s.userSessionType(), s.msixPackageType(), s.privateEndpointType("hostPools")}
 }
 
 // beforeHostPool gives a new pool its object id and does with registrationInfo

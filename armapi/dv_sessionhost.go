@@ -15,7 +15,7 @@ import (
 // there is no PUT, and what it says comes from its link and its last report.
 func (s *Server) sessionHostType() ResourceType {
 	read := desktopAction("hostPools/sessionHosts/read")
-	return ResourceType{
+	host := ResourceType{
 		Path: "hostPools/sessionHosts", Wire: "hostpools/sessionhosts", Composite: true,
 		Name: NameRule{Min: 3, Max: 48, Pattern: desktopName},
 		Actions: []Action{
@@ -27,6 +27,8 @@ func (s *Server) sessionHostType() ResourceType {
 				Permission: desktopAction("hostPools/sessionHosts/listSingleSessionHostRegistrationTokens/action"), Handle: s.listSingleHostTokens},
 		},
 	}
+	host.Actions = append(host.Actions, s.removalActions()...)
+	return host
 }
 
 // sessionHostProperties is a session host on the wire. statusReason, one sentence on

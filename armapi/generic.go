@@ -110,7 +110,7 @@ func (x *exchange) head(ctx context.Context) (Response, error) {
 
 // answer renders one resource.
 func (x *exchange) answer(ctx context.Context, row *ResourceType, r deskyard.Resource, status int, written bool, extra map[string]any) (Response, error) {
-	bodies, err := row.render(ctx, View{Reader: x.s.store, Fleet: x.s.fleet, Now: x.s.now(), Version: x.version, Written: written}, []deskyard.Resource{r})
+	bodies, err := row.render(ctx, View{Reader: x.s.store, Fleet: x.s.fleet, Now: x.s.now(), Version: x.version, Written: written, Expand: x.expand()}, []deskyard.Resource{r})
 	if err != nil {
 		return Response{}, err
 	}

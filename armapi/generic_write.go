@@ -32,6 +32,9 @@ func (x *exchange) write(ctx context.Context, replace bool) (Response, error) {
 	if err := job.read(); err != nil {
 		return Response{}, err
 	}
+	if err := job.mayLink(ctx); err != nil {
+		return Response{}, err
+	}
 	if err := x.s.store.Write(ctx, job.run); err != nil {
 		return Response{}, err
 	}
@@ -39,7 +42,11 @@ func (x *exchange) write(ctx context.Context, replace bool) (Response, error) {
 	if job.row.AfterCommit != nil {
 		job.row.AfterCommit(ctx, &job.write)
 	}
-	return x.answer(ctx, job.row, *job.write.New, job.status, true, job.write.Response)
+	resp, err := x.answer(ctx, job.row, *job.write.New, job.status, true, job.write.Response)
+	if err == nil && job.write.Operation != nil {
+		pollStatus(resp.Header, x.s.baseURL(x.r), job.row, *job.write.New, x.version, *job.write.Operation)
+	}
+	return resp, err
 }
 
 // read takes the body apart, before any transaction.
@@ -78,16 +85,23 @@ func (j *writing) run(ctx context.Context, tx deskyard.Tx) error {
 	if err := j.validate(); err != nil {
 		return err
 	}
+	j.takeSecrets()
 	if j.row.BeforeWrite != nil {
 		if err := j.row.BeforeWrite(ctx, &j.write); err != nil {
 			return err
 		}
 	}
+	j.beginProgress()
 	if err := j.store(ctx, tx); err != nil {
 		return err
 	}
 	if j.row.AfterWrite != nil {
 		if err := j.row.AfterWrite(ctx, &j.write); err != nil {
+			return err
+		}
+	}
+	if j.row.Submit != nil {
+		if err := j.row.Submit(ctx, &j.write, deskyard.JobPut); err != nil {
 			return err
 		}
 	}
@@ -101,6 +115,9 @@ func (j *writing) current(ctx context.Context, tx deskyard.Tx) (*deskyard.Resour
 	switch {
 	case err == nil:
 		j.status = http.StatusOK
+		if err := j.row.notDeleting(r); err != nil {
+			return nil, err
+		}
 		return &r, j.x.checkMatch(&r)
 	case !isMissing(err):
 		return nil, err
@@ -234,6 +251,12 @@ func (x *exchange) delete(ctx context.Context) (Response, error) {
 			return err
 		}
 		w = Write{Tx: tx, Now: storeTime(x.s.now()), Principal: x.principal, Version: x.version, Old: &old}
+		if x.target.row.Submit != nil {
+			if err := x.s.beginRemoval(ctx, x.target.row, &w, force); err != nil {
+				return err
+			}
+			return x.audit.append(ctx, tx, http.StatusAccepted, strings.Join(w.Notes, "; "))
+		}
 		if err := x.s.remove(ctx, x.target.row, &w, force); err != nil {
 			return err
 		}
@@ -246,9 +269,14 @@ func (x *exchange) delete(ctx context.Context) (Response, error) {
 		return Response{}, err
 	}
 	x.audit.written = x.audit.wanted
-	x.s.assignmentsRemoved(w.Old.ID)
+	if w.Operation == nil {
+		x.s.assignmentsRemoved(w.Old.ID)
+	}
 	if x.target.row.AfterCommit != nil {
 		x.target.row.AfterCommit(ctx, &w)
+	}
+	if w.Operation != nil {
+		return accepted(x.s.baseURL(x.r), x.target.row, *w.Old, x.version, *w.Operation), nil
 	}
 	if !x.target.row.Verbs.DeletedBody {
 		return Response{Status: http.StatusOK}, nil

@@ -150,7 +150,7 @@ func (x *exchange) list(ctx context.Context, permission string, scope arm.Resour
 	if len(rows) == 0 && seen.refused != nil {
 		return Response{}, seen.refused
 	}
-	items, err := row.render(ctx, View{Reader: x.s.store, Fleet: x.s.fleet, Now: x.s.now(), Version: x.version, List: true}, rows)
+	items, err := row.render(ctx, View{Reader: x.s.store, Fleet: x.s.fleet, Now: x.s.now(), Version: x.version, List: true, Expand: x.expand()}, rows)
 	if err != nil {
 		return Response{}, err
 	}

@@ -26,6 +26,7 @@ type Body struct {
 	SystemData any // *SystemData, or nil for null
 	Properties any
 	Tracked    bool
+	Sparse     bool // leave unset members out
 
 	Zones            []string
 	ExtendedLocation *arm.ExtendedLocation
@@ -37,6 +38,9 @@ func (b Body) MarshalJSON() ([]byte, error) { return json.Marshal(b.wire()) }
 // wire is the body as encoding/json takes it without a Marshaler, whose output it
 // would scan a second time.
 func (b Body) wire() any {
+	if b.Sparse {
+		return &sparseBody{b.Name, b.ID, b.Type, b.Location, b.Tags, b.Kind, b.Identity, b.ManagedBy, b.SKU, b.Plan, b.Zones, b.ExtendedLocation, b.SystemData, b.Properties}
+	}
 	if !b.Tracked {
 		return &proxyBody{b.Name, b.ID, b.Type, b.SystemData, b.Properties}
 	}
@@ -57,6 +61,24 @@ type proxyBody struct {
 	Type       string `json:"type"`
 	SystemData any    `json:"systemData"`
 	Properties any    `json:"properties"`
+}
+
+// sparseBody is a resource of any provider but AVD: what is not set is not there.
+type sparseBody struct {
+	Name       string                `json:"name"`
+	ID         string                `json:"id"`
+	Type       string                `json:"type"`
+	Location   string                `json:"location,omitempty"`
+	Tags       map[string]string     `json:"tags,omitempty"`
+	Kind       string                `json:"kind,omitempty"`
+	Identity   *arm.Identity         `json:"identity,omitempty"`
+	ManagedBy  string                `json:"managedBy,omitempty"`
+	SKU        json.RawMessage       `json:"sku,omitempty"`
+	Plan       json.RawMessage       `json:"plan,omitempty"`
+	Zones      []string              `json:"zones,omitempty"`
+	Extended   *arm.ExtendedLocation `json:"extendedLocation,omitempty"`
+	SystemData any                   `json:"systemData,omitempty"`
+	Properties any                   `json:"properties"`
 }
 
 type trackedBody struct {
@@ -123,7 +145,7 @@ func (row *ResourceType) RenderBody(r deskyard.Resource, properties any) Body {
 		Identity: e.Identity, Name: row.WireName(r.ID), ID: row.WireID(r.ID), Type: row.WireType(),
 		Location: e.Location, Tags: e.Tags, Kind: e.Kind, ManagedBy: e.ManagedBy, SKU: e.SKU, Plan: e.Plan,
 		SystemData: RenderSystemData(e.SystemData), Properties: properties, Tracked: row.Tracked,
-		Zones: e.Zones, ExtendedLocation: e.ExtendedLocation,
+		Zones: e.Zones, ExtendedLocation: e.ExtendedLocation, Sparse: row.Sparse,
 	}
 }
 
@@ -161,7 +183,7 @@ func (row *ResourceType) WireID(id arm.ResourceID) string {
 	}
 	var b strings.Builder
 	group := "resourceGroups"
-	if row.Level != Extension && words[0] == strings.ToLower(words[0]) {
+	if row.Level != Extension && !row.Sparse && words[0] == strings.ToLower(words[0]) {
 		group = "resourcegroups"
 	}
 	if id.Subscription != "" {

@@ -154,7 +154,14 @@ func (s *Server) mayEnter(ctx context.Context, p deskyard.Principal, scope arm.R
 func (s *Server) deleteGroup(ctx context.Context, req *Request) (Response, error) {
 	operation := uuid.NewString()
 	var gone groupRemoval
-	err := req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+	later, err := s.deleteMachinesFirst(ctx, req, &operation)
+	if err != nil {
+		return Response{}, err
+	}
+	if later {
+		return groupDeleteAccepted(req, operation), nil
+	}
+	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		if _, err := s.load(ctx, tx, req.ID); err != nil {
 			return err
 		}
@@ -171,10 +178,43 @@ func (s *Server) deleteGroup(ctx context.Context, req *Request) (Response, error
 		return Response{}, err
 	}
 	gone.finish(ctx)
+	return groupDeleteAccepted(req, operation), nil
+}
+
+func groupDeleteAccepted(req *Request, operation string) Response {
 	h := http.Header{}
 	h.Set("Location", req.BaseURL+"/subscriptions/"+req.ID.Subscription+"/operationresults/"+operation+"?api-version="+req.Version)
-	return Response{Status: http.StatusAccepted, Header: h}, nil
+	return Response{Status: http.StatusAccepted, Header: h}
 }
+
+// deleteMachinesFirst submits the deletion of a group with machines in it, which takes
+// longer than a request: they must be gone from their hypervisors before their rows
+// are. It answers false, and does nothing, for a group without machines.
+func (s *Server) deleteMachinesFirst(ctx context.Context, req *Request, operation *string) (bool, error) {
+	if s.opt.Machines == nil {
+		return false, nil
+	}
+	work, err := s.store.Works(ctx, deskyard.WorkQuery{Kind: deskyard.WorkMachine, Scope: req.ID, Limit: 1})
+	if err != nil || len(work.Items) == 0 {
+		return false, err
+	}
+	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+		if _, err := s.load(ctx, tx, req.ID); err != nil {
+			return err
+		}
+		op, err := s.opt.Machines.Submit(ctx, tx, deskyard.Job{Kind: workGroup, Verb: deskyard.JobDelete, ID: req.ID, Caller: req.Principal})
+		*operation = op.ID
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	s.opt.Machines.Wake(workGroup, req.ID)
+	return true, nil
+}
+
+// workGroup is the kind of work that deletes a group with machines in it.
+const workGroup = "group"
 
 // groupRemoval removes what a group holds, each resource by its own type's rules.
 type groupRemoval struct {

@@ -224,7 +224,7 @@ func (x *exchange) reply(resp Response) error {
 		x.w.WriteHeader(status)
 		return nil
 	}
-	h.Set("Content-Type", contentJSON)
+	h.Set("Content-Type", contentType(resp.Body))
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // the caller hung up: there is nobody left to tell
 	return nil
@@ -237,6 +237,8 @@ func encodeBody(body any) ([]byte, error) {
 		return nil, nil
 	case json.RawMessage:
 		return b, nil
+	case rawBody:
+		return b.data, nil
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)

@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -74,6 +75,12 @@ type Options struct {
 	// Deployments runs templates; with none, Microsoft.Resources/deployments does not exist.
 	Deployments Deployments
 
+	// Machines makes what Microsoft.Compute and its neighbours describe. With none these
+	// types can be listed and read, and refuse to make machines.
+	Machines Machines
+	// Images is the catalogue that machines are made from; nil has no images.
+	Images Images
+
 	Tenant        Tenant
 	Subscriptions []Subscription
 	Locations     []Location // what /locations lists; nil: DefaultLocations
@@ -110,6 +117,7 @@ type Server struct {
 	routes    *routes
 	throttle  *throttle
 	metrics   *metrics
+	ticketKey [32]byte // signs the URLs of boot diagnostics, for this process's life
 }
 
 // New makes a Server. It fails on options that are incomplete and on a table of
@@ -123,6 +131,9 @@ func New(o Options) (*Server, error) {
 		now: o.Now, log: o.Log, locations: o.Locations,
 		throttle: newThrottle(o.Throttle),
 		metrics:  newMetrics(o.Registry),
+	}
+	if _, err := rand.Read(s.ticketKey[:]); err != nil {
+		return nil, fmt.Errorf("make the management API: %w", err)
 	}
 	if s.fleet == nil {
 		s.fleet = noFleet{}

@@ -2,6 +2,7 @@ package armapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"time"
@@ -27,6 +28,7 @@ type ResourceType struct {
 	PutNew     int // status of a PUT that creates: 201 unless said otherwise
 
 	UserIdentities bool // takes user-assigned identities
+	Sparse         bool // answers leave unset members out, as all of Azure but AVD does
 
 	// New makes an empty properties value (a pointer to a struct). It may be nil where
 	// the type has no generic verb.
@@ -37,6 +39,15 @@ type ResourceType struct {
 	BeforeWrite func(ctx context.Context, w *Write) error
 	// AfterWrite runs in the same transaction once the row stands (create children).
 	AfterWrite func(ctx context.Context, w *Write) error
+	// Submit hands a write (deskyard.JobPut), or the wish to delete (deskyard.JobDelete),
+	// to whoever carries it out after the answer, in the same transaction once the row
+	// stands; it sets Write.Operation, which clients poll. The model of such a type is
+	// deskyard.Provisioned, and its row stays until the delete is done. nil: the type is
+	// made and gone when the request is answered.
+	Submit func(ctx context.Context, w *Write, verb string) error
+	// Linked is the action that a caller needs on what a body refers to; "" for none. nil:
+	// referring needs no right.
+	Linked func(ref deskyard.Ref) string
 	// BeforeDelete refuses a delete, or takes along what the generic cascade does not.
 	BeforeDelete func(ctx context.Context, w *Write, force bool) error
 	// AfterCommit runs outside the transaction (drop links of removed hosts); it cannot fail the request.
@@ -101,10 +112,11 @@ type Write struct {
 	Raw       map[string]any     // the body's "properties" as sent (lower-cased keys at the top level)
 	Old, New  *deskyard.Resource // Old nil on create, New nil on delete
 	OldModel  Model
-	Model     Model          // hooks may change it; it is stored after BeforeWrite
-	Response  map[string]any // extra members to set under "properties" of the answer (a token, shown once)
-	Notes     []string       // details for the audit line
-	Dropped   []string       // object ids of session hosts that go with it; AfterCommit closes their links
+	Model     Model           // hooks may change it; it is stored after BeforeWrite
+	Secrets   json.RawMessage // what the body holds and the row must not, for Submit to have sealed
+	Response  map[string]any  // extra members to set under "properties" of the answer (a token, shown once)
+	Notes     []string        // details for the audit line
+	Dropped   []string        // object ids of session hosts that go with it; AfterCommit closes their links
 
 	// Operation is what goes on after the answer; set by a hook, it has clients poll it.
 	Operation *deskyard.Operation
@@ -118,6 +130,7 @@ type View struct {
 	Version string // api-version
 	Written bool   // the body answers a PUT or PATCH
 	List    bool
+	Expand  string // $expand, lower case
 }
 
 // Door is a path that names no resource: a list over several types, a status, a

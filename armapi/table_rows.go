@@ -7,6 +7,9 @@ func (s *Server) types() []ResourceType {
 		s.deploymentTypes(),
 		s.templateSpecTypes(),
 		s.desktopTypes(),
+		s.computeTypes(),
+		s.networkTypes(),
+		s.hybridTypes(),
 		s.insightsTypes(),
 		s.authorizationTypes(),
 	)
@@ -24,6 +27,9 @@ func (s *Server) doors() []Door {
 		s.metadataDoors(),
 		s.activityDoors(),
 		s.desktopDoors(),
+		s.orphanDoors(),
+		s.computeDoors(),
+		s.networkDoors(),
 		s.authorizationDoors(),
 	)
 }
