@@ -353,7 +353,7 @@ func (in *intent) properties() template.Value {
 	}
 	o.Set("template", in.template)
 	o.Set("templateHash", template.String(template.Hash(in.template)))
-	o.Set("parameters", in.params)
+	o.Set("parameters", in.params.AsSecure()) // whichever of them are secrets
 	o.Set("mode", template.String(in.st.Mode))
 	o.Set("provisioningState", template.String(stateAccepted))
 	return template.Of(o)

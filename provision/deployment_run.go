@@ -373,7 +373,7 @@ func (r *deploymentRun) call(ctx context.Context, i int, p step) (o outcome) {
 func (r *deploymentRun) accepted(o outcome, reply Reply, secret bool) outcome {
 	o.step.Status = statusName(reply.Status)
 	if r.shows("responseContent") && !secret { // what a body with secrets is answered with may repeat them
-		o.step.Response = reply.Body
+		o.step.Response = redactedReply(reply.Body)
 	}
 	var body struct {
 		Properties resourceState `json:"properties"`

@@ -193,6 +193,15 @@ func redacted(v template.Value) json.RawMessage {
 	return b
 }
 
+// redactedReply is an answer as operations show it: without a host pool's key.
+func redactedReply(body json.RawMessage) json.RawMessage {
+	v, err := template.ReadJSON(body)
+	if err != nil {
+		return nil // no JSON: nothing that can be shown as such
+	}
+	return redacted(markTokens(v))
+}
+
 // statusName is a status as operations spell it: "Created", "NotFound".
 func statusName(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
 

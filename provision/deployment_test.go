@@ -124,7 +124,7 @@ func TestSecretsAreStoredSealedAndShownNowhere(t *testing.T) {
 		 "parameters":{"p":{"value":"[parameters('password')]"},"q":{"value":"[parameters('password')]"}},
 		 "template":{"$schema":"s","contentVersion":"1.0.0.0","parameters":{"p":{"type":"securestring"},"q":{"type":"string"}},"resources":[`+thing("slow", "inner1", `,"tags":{"used":"yes"}`)+`]}}}`,
 		`"parameters":{"password":{"type":"securestring"},"plain":{"type":"string"},"byDefault":{"type":"SecureString","defaultValue":"`+secret+`"}}`,
-		`"outputs":{"leak":{"type":"string","value":"[concat('x', parameters('password'))]"},"open":{"type":"secureString","value":"[parameters('password')]"}}`)
+		`"outputs":{"leak":{"type":"string","value":"[concat('x', parameters('password'))]"},"leak2":{"type":"string","value":"[deployment().properties.parameters.password.value]"},"open":{"type":"secureString","value":"[parameters('password')]"}}`)
 	b = strings.Replace(b, `"mode":"Incremental",`, `"mode":"Incremental","debugSetting":{"detailLevel":"requestContent,responseContent"},"parameters":{"password":{"value":"`+secret+`"},"plain":{"value":"s1"}},`, 1)
 	g.mustDeploy("d1", b)
 	g.settled("d1")

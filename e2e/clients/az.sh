@@ -109,6 +109,53 @@ step "tag update --operation merge" '"k"' az tag update --resource-id "$pool" --
 step "tag list" '"env"' az tag list --resource-id "$pool"
 step "tag delete" "" az tag delete --resource-id "$pool" -y
 
+# A template as people write them: with comments, and a string over two lines, which
+# az pastes into its request as they are.
+cat >"$work/template.json" <<'JSON'
+{
+  // a pool and its desktop
+  "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+  "contentVersion": "1.0.0.0",
+  "parameters": { "pool": { "type": "string" }, "word": { "type": "securestring" } },
+  "resources": [
+    { "type": "Microsoft.DesktopVirtualization/hostPools", "apiVersion": "2024-04-03", "name": "[parameters('pool')]", "location": "[resourceGroup().location]",
+      "properties": { "hostPoolType": "Pooled", "loadBalancerType": "BreadthFirst", /* so */ "preferredAppGroupType": "Desktop", "description": "two
+lines" } },
+    { "type": "Microsoft.DesktopVirtualization/applicationGroups", "apiVersion": "2024-04-03", "name": "[concat(parameters('pool'), '-DAG')]", "location": "[resourceGroup().location]",
+      "dependsOn": ["[parameters('pool')]"],
+      "properties": { "applicationGroupType": "Desktop", "hostPoolArmPath": "[resourceId('Microsoft.DesktopVirtualization/hostPools', parameters('pool'))]" } }
+  ],
+  "outputs": { "desktop": { "type": "string", "value": "[reference(concat(parameters('pool'), '-DAG')).applicationGroupType]" } }
+}
+JSON
+sed 's/BreadthFirst/Sideways/' "$work/template.json" >"$work/wrong.json"
+sed "s/'Microsoft.DesktopVirtualization\/hostPools', parameters('pool')/'Microsoft.DesktopVirtualization\/hostPools', 'nowhere'/" "$work/template.json" >"$work/fails.json"
+cat >"$work/sub.json" <<'JSON'
+{"$schema": "https://schema.management.azure.com/schemas/2018-05-01/subscriptionDeploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [
+  {"type": "Microsoft.Resources/resourceGroups", "apiVersion": "2021-04-01", "name": "azrg2", "location": "[deployment().location]"},
+  {"type": "Microsoft.Resources/deployments", "apiVersion": "2021-04-01", "name": "inside", "resourceGroup": "azrg2", "dependsOn": ["azrg2"], "properties": {"mode": "Incremental", "template":
+    {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": [
+      {"type": "Microsoft.DesktopVirtualization/workspaces", "apiVersion": "2024-04-03", "name": "ws2", "location": "local", "properties": {}}]}}}]}
+JSON
+on=(-g azrg -n d1 --template-file "$work/template.json" --parameters pool=hp3 word=kept-secret)
+step "deployment group validate" "Succeeded" az deployment group validate "${on[@]}"
+step "deployment group what-if" "+ Create" az deployment group what-if "${on[@]}"
+step "deployment group create" '"Desktop"' az deployment group create "${on[@]}" --query properties.outputs
+step "deployment group what-if, again" "NoChange" az deployment group what-if "${on[@]}" --no-pretty-print
+refused "deployment group create, of what is wrong" "'Sideways'" az deployment group create -g azrg -n d2 --template-file "$work/wrong.json" --parameters pool=hp4 word=x
+refused "deployment group create, of what fails" "HostPoolNotFound" az deployment group create -g azrg -n d3 --template-file "$work/fails.json" --parameters pool=hp5 word=x
+step "deployment group show, without the secret" "SecureString" az deployment group show -g azrg -n d1
+step "deployment group list" "d3" az deployment group list -g azrg
+step "deployment operation group list" "hp3-DAG" az deployment operation group list -g azrg -n d1
+refused "deployment group cancel, of what has ended" "DeploymentCannotBeCancelled" az deployment group cancel -g azrg -n d1
+step "deployment group export" "contentVersion" az deployment group export -g azrg -n d1
+step "deployment group delete" "" az deployment group delete -g azrg -n d1
+step "deployment sub create" "Succeeded" az deployment sub create -l local -n s1 --template-file "$work/sub.json"
+step "deployment sub list" "s1" az deployment sub list
+step "deployment operation sub list" "inside" az deployment operation sub list -n s1
+step "deployment sub delete" "" az deployment sub delete -n s1
+step "group delete, of a deployed group" "" az group delete -n azrg2 -y
+
 step "resource delete --ids" "" az resource delete --ids "$pool"
 step "group delete" "" az group delete -n azrg -y
 step "group exists, of none" "false" az group exists -n azrg
