@@ -32,6 +32,7 @@ type Config struct {
 	TrustProxy   []string `help:"Address prefixes of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxy" env:"DESKYARD_TRUST_PROXY" placeholder:"CIDR"`
 	Components   string   `help:"Folder with agent packages to publish at start (default: 'components' beside the program)." env:"DESKYARD_COMPONENTS" type:"path" placeholder:"DIR"`
 
+	BootDeadline   time.Duration     `help:"How long a new machine has from its start until its boot loader has a link." name:"boot-deadline" default:"15m" env:"DESKYARD_BOOT_DEADLINE"`
 	Hypervisors    string            `help:"Where machines are made: 'auto' (this machine's QEMU, if installed), 'none', or a YAML file that lists hosts (docs/machines.md)." default:"auto" env:"DESKYARD_HYPERVISORS" placeholder:"auto|none|FILE"`
 	TemplateMirror map[string]string `help:"Where linked templates are read instead: URI-PREFIX=FOLDER or =https://…; nothing else is fetched." name:"template-mirror" env:"DESKYARD_TEMPLATE_MIRROR" placeholder:"PREFIX=TARGET"`
 	TemplateHost   []string          `help:"Hosts that templates may be linked from as they are, over https." name:"template-host" env:"DESKYARD_TEMPLATE_HOST" placeholder:"HOST[:PORT]"`

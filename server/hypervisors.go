@@ -29,6 +29,7 @@ type hypervisorEntry struct {
 	Locations   []string `yaml:"locations"`   // names of locations, names or ids of custom locations; none: every location
 	Zone        string   `yaml:"zone"`        // 1, 2, 3 or none
 	Network     string   `yaml:"network"`     // user | bridge
+	User        string   `yaml:"user"`        // account that QEMU runs as when the service is root
 	Masquerade  bool     `yaml:"masquerade"`  // bridge: hide the subnets behind this machine's address
 	CPURatio    float64  `yaml:"cpuRatio"`    // virtual processors per real one
 	MemoryRatio float64  `yaml:"memoryRatio"` // memory promised per memory there is
@@ -94,6 +95,9 @@ func (e *hypervisorEntry) check(i int, seen map[string]bool) (faults []error) {
 	one("driver", e.Driver, "qemu", "libvirt", "fake")
 	one("network", e.Network, "user", "bridge")
 	one("zone", e.Zone, "", "1", "2", "3")
+	if e.User != "" && e.Driver != "qemu" {
+		fault("user is for the driver qemu alone")
+	}
 	if e.URI != "" && e.Driver != "libvirt" {
 		fault("uri is for the driver libvirt alone")
 	}
@@ -101,6 +105,11 @@ func (e *hypervisorEntry) check(i int, seen map[string]bool) (faults []error) {
 		fault("cpuRatio and memoryRatio must not be negative")
 	}
 	return faults
+}
+
+// autoHypervisors reports whether nobody has said where machines are made.
+func (c Config) autoHypervisors() bool {
+	return c.Hypervisors == "" || c.Hypervisors == hypervisorsAuto
 }
 
 // hypervisorEntries are the configured hosts. "auto" is this machine's QEMU if it is

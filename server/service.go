@@ -1,7 +1,7 @@
 // Package server is the composition root: it turns a configuration into the whole
 // service, starts its parts in order and stops them in the opposite one.
 //
-//	lock ─ keys, CA ─ store ─ instance ─ identity ─ rbac ─ tokens ─ components ─ agents ─ management ─ listen ─ ready
+//	lock ─ keys, CA ─ store ─ instance ─ identity ─ rbac ─ tokens ─ components ─ agents ─ hypervisors ─ provision ─ management ─ listen ─ ready
 package server
 
 import (
@@ -17,11 +17,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/agentapi"
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/armapi"
 	"github.com/deskyard/deskyard/components"
 	"github.com/deskyard/deskyard/durable"
 	"github.com/deskyard/deskyard/identity"
+	"github.com/deskyard/deskyard/image"
+	"github.com/deskyard/deskyard/provision"
 	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
 	"github.com/deskyard/deskyard/sqlstore"
@@ -48,7 +52,10 @@ type service struct {
 	identity     *identity.Service
 	minter       *token.Minter
 	catalogue    *components.Catalogue
+	drivers      []interface{ Close() } // what drivers of hypervisors hold open
 	agents       *agentapi.Server
+	images       *image.Catalogue
+	provision    *provision.Service
 	management   *armapi.Server
 	doors        *doors
 }
@@ -67,6 +74,8 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err e
 		{"open the store", s.openStore},
 		{"open the directory", s.openIdentity},
 		{"open the catalogue of components", s.openCatalogue},
+		{"open the agents' door", s.openAgents},
+		{"open the machine works", s.openProvision},
 		{"open the doors", s.openDoors},
 		{"serve", s.serve},
 	} {
@@ -142,7 +151,7 @@ func (s *service) openCatalogue(ctx context.Context) error {
 	return nil
 }
 
-func (s *service) openDoors(context.Context) error {
+func (s *service) openAgents(context.Context) error {
 	key, err := signingKey(s.config.keysFolder(), "registration")
 	if err != nil {
 		return err
@@ -156,11 +165,40 @@ func (s *service) openDoors(context.Context) error {
 		BrokerURIs: s.config.AgentURL, CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
 		TrustedProxies: s.proxies, Registerer: s.registry, Log: s.log, Now: s.now,
 	})
+	return err
+}
+
+// openProvision makes whatever makes machines; it works from serve on.
+func (s *service) openProvision(ctx context.Context) error {
+	sealer, err := sealingKey(s.config.keysFolder())
 	if err != nil {
 		return err
 	}
+	hypervisors, err := s.openHypervisors(ctx)
+	if err != nil {
+		return err
+	}
+	if s.images, err = image.Open(filepath.Join(s.config.Data, "images"), s.log); err != nil {
+		return err
+	}
+	s.provision, err = provision.New(provision.Options{
+		Store: s.store, Seal: sealer, Owner: s.instance.TenantID, Tokens: s.minter,
+		Guests: s.agents.Guests(), Fleet: s.agents, Images: s.images, Hypervisors: hypervisors,
+		Links:        provision.Links{Mirror: s.config.TemplateMirror, Hosts: s.config.TemplateHost},
+		BootDeadline: s.config.BootDeadline,
+		Registry:     s.registry, Now: s.now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.agents.OnGuest(func(vm arm.ResourceID) { s.provision.Wake(deskyard.WorkMachine, vm) })
+	return nil
+}
+
+func (s *service) openDoors(context.Context) error {
+	var err error
 	s.management, err = armapi.New(armapi.Options{
-		Store: s.store, Fleet: s.agents, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
+		Store: s.store, Fleet: s.agents, Deployments: s.provision, Machines: s.provision, Images: imageList{s.images}, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
 		Tenant:         armapi.Tenant{ID: s.instance.TenantID, Name: s.config.Subscription, DefaultDomain: s.config.Domain},
 		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
 		Locations:      locations(s.config.Location),
@@ -170,6 +208,7 @@ func (s *service) openDoors(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.provision.Use(s.management.InProcess())
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.doors = &doors{
 		agent: s.agents.Handler(), downloads: s.catalogue.Handler(),
@@ -190,6 +229,7 @@ func (s *service) close() error {
 		errs = append(errs, s.agents.Close(ctx))
 		cancel()
 	}
+	s.closeDrivers()
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
