@@ -68,7 +68,9 @@ func (j *writing) mayLink(ctx context.Context) error {
 			if err != nil {
 				return arm.Errorf(arm.Invalid, "LinkedInvalidPropertyId", "Property id '%s' at path 'identity.userAssignedIdentities' is invalid.", clip(text)).WithTarget("identity")
 			}
-			if err := j.allowLink(ctx, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id); err != nil {
+			// The operation is documented without the asterisk, and the built-in role has it with.
+			err = j.allowLink(ctx, "Microsoft.ManagedIdentity/userAssignedIdentities/assign/action", id)
+			if err != nil && j.allowLink(ctx, "Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action", id) != nil {
 				return err
 			}
 		}

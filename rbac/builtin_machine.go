@@ -72,6 +72,32 @@ var machineRoles = []builtInRole{
 			"Microsoft.HybridCompute/machines/loginAsAdmin/action",
 		},
 	},
+	{
+		guid: "4d97b98b-1d4f-4787-a291-c67834d212e7", name: "Network Contributor",
+		description: "Lets you manage networks, but not access to them.",
+		actions: []string{
+			"Microsoft.Authorization/*/read",
+			"Microsoft.Insights/alertRules/*",
+			"Microsoft.Network/*",
+			"Microsoft.ResourceHealth/availabilityStatuses/read",
+			"Microsoft.Resources/deployments/*",
+			"Microsoft.Resources/subscriptions/resourceGroups/read",
+			"Microsoft.Support/*",
+		},
+	},
+	{
+		guid: "f1a07417-d97a-45cb-824c-7a7467783830", name: "Managed Identity Operator",
+		description: "Read and Assign User Assigned Identity",
+		actions: []string{
+			"Microsoft.ManagedIdentity/userAssignedIdentities/*/read",
+			"Microsoft.ManagedIdentity/userAssignedIdentities/*/assign/action",
+			"Microsoft.Authorization/*/read",
+			"Microsoft.Insights/alertRules/*",
+			"Microsoft.Resources/deployments/*",
+			"Microsoft.Resources/subscriptions/resourceGroups/read",
+			"Microsoft.Support/*",
+		},
+	},
 	hciMachineRole,
 }
 
