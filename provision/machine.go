@@ -122,6 +122,9 @@ func (m *machineRun) place(ctx context.Context) error {
 			if err := m.attach(ctx, c.tx, true); err != nil {
 				return err
 			}
+			if err := recordImage(ctx, c.tx, m.id, image); err != nil {
+				return err
+			}
 			return m.invite(ctx, c)
 		})
 	})

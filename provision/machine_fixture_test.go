@@ -158,7 +158,7 @@ func newSite(t testing.TB, hosts ...fake.Options) *site {
 	if len(hosts) == 0 {
 		hosts = []fake.Options{{}}
 	}
-	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "t.db")})
+	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "t.db"), Log: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}

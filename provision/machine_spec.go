@@ -85,18 +85,6 @@ func (f *machineFacts) diskGB(image compute.Image) int {
 	return max(f.Storage.OSDisk.SizeGB, int(math.Ceil(float64(image.VirtualBytes)/(1<<30))))
 }
 
-// image finds the machine's image in the catalogue.
-func (m *machineRun) image(ctx context.Context) (compute.Image, error) {
-	if m.s.o.Images == nil {
-		return compute.Image{}, arm.Errorf(arm.Conflicting, "ImageNotFound", "The service has no image catalogue. Start it with one (deskyard image build).")
-	}
-	image, err := m.s.o.Images.Resolve(ctx, m.facts.location, m.facts.Storage.Image)
-	if err != nil {
-		return image, fmt.Errorf("find the image of %s: %w", m.id.Name(), err)
-	}
-	return image, nil
-}
-
 // host is the hypervisor that the machine is placed on.
 func (m *machineRun) host() (Hypervisor, error) {
 	h, ok := m.s.hypervisor(m.st.Place.Host)

@@ -65,7 +65,7 @@ func (s *Service) gather(ctx context.Context, reader deskyard.Reader, r *AddRequ
 		return f, err
 	}
 	f.readSize(&r.Run)
-	s.readImage(ctx, &r.Run, &f)
+	s.readImage(ctx, reader, &r.Run, &f)
 	s.readCapacity(&r.Run, &f)
 	return f, nil
 }
@@ -270,12 +270,8 @@ func (f *runFacts) readSize(run *deskyard.AddSessionHosts) {
 }
 
 // readImage finds the image, or why it cannot be had.
-func (s *Service) readImage(ctx context.Context, run *deskyard.AddSessionHosts, f *runFacts) {
-	if s.o.Images == nil {
-		f.ImageWhy = "The service has no image catalogue. Start it with one (deskyard image build)."
-		return
-	}
-	image, err := s.o.Images.Resolve(ctx, f.backing(run), run.Machines.Image)
+func (s *Service) readImage(ctx context.Context, reader deskyard.Reader, run *deskyard.AddSessionHosts, f *runFacts) {
+	image, err := s.findImage(ctx, reader, f.backing(run), run.Machines.Image)
 	if err != nil {
 		var refused *arm.Error
 		if f.ImageWhy = err.Error(); errors.As(err, &refused) {
@@ -292,7 +288,7 @@ func (s *Service) readImage(ctx context.Context, run *deskyard.AddSessionHosts, 
 		Name: name, OS: image.OS, UEFI: strings.EqualFold(image.Firmware, "uefi"),
 		Managed:    strings.Contains(strings.ToLower(run.Machines.Image.ID), "/providers/microsoft.compute/images/"),
 		SizeGB:     int(math.Ceil(float64(image.VirtualBytes) / (1 << 30))),
-		SignedBoot: image.Kernel == "", // a kernel that is booted directly is verified by nobody
+		SignedBoot: strings.EqualFold(image.Firmware, "uefi"), // a firmware that refuses it says so on the console
 	}
 }
 
