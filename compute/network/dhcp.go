@@ -32,30 +32,29 @@ type leases struct {
 	reserved map[string]netip.Addr // by Ethernet address, lower case
 }
 
-// serve starts, updates and ends DHCP servers; the host's lock is held.
-func (h *Host) serve(networks map[string]compute.Network) error {
-	for name, n := range networks {
-		if n.DHCP || n.Bridge != "" {
-			continue
-		}
-		reserved := map[string]netip.Addr{}
-		for _, p := range h.ports {
-			if h.bridge(p.NIC.Network) == name {
-				reserved[strings.ToLower(p.NIC.MAC)] = p.NIC.Address
-			}
-		}
-		s := h.servers[name]
-		if s == nil {
-			s = &leases{network: n, log: h.o.Log.With("bridge", name)}
-			if err := s.start(name); err != nil {
-				return err
-			}
-			h.servers[name] = s
-		}
-		s.mu.Lock()
-		s.reserved = reserved
-		s.mu.Unlock()
+// serve starts the DHCP server of one of our bridges, or tells it its reservations;
+// the host's lock is held. dropDevices ends it with its bridge.
+func (h *Host) serve(bridge string, n compute.Network) error {
+	if n.DHCP || n.Bridge != "" {
+		return nil
 	}
+	reserved := map[string]netip.Addr{}
+	for _, p := range h.ports {
+		if h.bridge(p.NIC.Network) == bridge {
+			reserved[strings.ToLower(p.NIC.MAC)] = p.NIC.Address
+		}
+	}
+	s := h.servers[bridge]
+	if s == nil {
+		s = &leases{network: n, log: h.o.Log.With("bridge", bridge)}
+		if err := s.start(bridge); err != nil {
+			return err
+		}
+		h.servers[bridge] = s
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reserved = reserved
 	return nil
 }
 

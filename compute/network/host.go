@@ -74,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.reconcile(ctx); err != nil {
+	if err := h.reconcile(ctx, ""); err != nil {
 		h.stopServers()
 		return nil, fmt.Errorf("open the host's networks: %w", err)
 	}
@@ -172,12 +172,14 @@ func (p port) check() error {
 	case n.VLAN != 0 && n.Bridge == "":
 		return fmt.Errorf("VLAN %d needs a bridge that has an uplink: %w", n.VLAN, compute.ErrUnsupported)
 	}
-	if n.Bridge != "" {
-		return nil // its addresses are its owner's affair
+	if !n.Prefix.IsValid() || !n.Prefix.Addr().Is4() || n.Prefix.Bits() > 29 {
+		return fmt.Errorf("subnet %s is not of IPv4 with at least 8 addresses: %w", n.Prefix, compute.ErrUnsupported)
 	}
 	switch {
-	case !n.Prefix.IsValid() || !n.Prefix.Addr().Is4() || n.Prefix.Bits() > 29:
-		return fmt.Errorf("subnet %s is not of IPv4 with at least 8 addresses: %w", n.Prefix, compute.ErrUnsupported)
+	case n.Bridge != "" && p.NIC.Address.IsValid() && !n.Prefix.Contains(p.NIC.Address):
+		return fmt.Errorf("address %s is not one of subnet %s", p.NIC.Address, n.Prefix)
+	case n.Bridge != "":
+		return nil // gateway and addresses are its owner's affair
 	case !n.Gateway.Is4() || !n.Prefix.Contains(n.Gateway):
 		return fmt.Errorf("gateway %s is not in subnet %s", n.Gateway, n.Prefix)
 	case !p.NIC.Address.Is4() || !n.Prefix.Contains(p.NIC.Address) || p.NIC.Address == n.Gateway:
@@ -210,7 +212,7 @@ func (h *Host) attach(ctx context.Context, p port) error {
 		if !same {
 			return fmt.Errorf("it is there with address %s in network %s", former.NIC.Address, former.NIC.Network.ID)
 		}
-		return h.reconcile(ctx)
+		return h.reconcile(ctx, p.key())
 	}
 	for _, other := range h.ports {
 		a, b := other.NIC, p.NIC
@@ -225,7 +227,7 @@ func (h *Host) attach(ctx context.Context, p port) error {
 	if err := h.save(p); err != nil {
 		return err
 	}
-	return h.reconcile(ctx)
+	return h.reconcile(ctx, p.key())
 }
 
 // save writes an interface's file.
@@ -279,7 +281,7 @@ func (h *Host) Detach(ctx context.Context, machine string) error {
 	if !found {
 		return nil
 	}
-	if err := h.reconcile(ctx); err != nil {
+	if err := h.reconcile(ctx, ""); err != nil {
 		return fmt.Errorf("detach machine %s: %w", machine, err)
 	}
 	return nil
@@ -296,24 +298,22 @@ func (h *Host) networks() map[string]compute.Network {
 }
 
 // reconcile makes what is missing and takes away what is too much; the lock is held.
-// A tap comes up only once its rules stand.
-func (h *Host) reconcile(ctx context.Context) error {
+// A tap comes up only once its rules stand. What is wrong with one interface is the
+// error of the verb on it, by its key, and only logged for others: a bridge that
+// somebody deleted must not hold up machines elsewhere.
+func (h *Host) reconcile(ctx context.Context, key string) error {
 	if h.closed {
 		return errors.New("the host's networks are closed")
 	}
 	networks := h.networks()
+	broken := map[string]error{} // by bridge
 	for name, n := range networks {
 		if err := h.ensureBridge(name, n); err != nil {
-			return err
+			broken[name] = err
 		}
 	}
 	if err := h.applyRules(ctx); err != nil {
 		return err
-	}
-	for _, p := range h.ports {
-		if err := h.ensureTap(p); err != nil {
-			return err
-		}
 	}
 	if h.o.Masquerade && len(networks) > 0 {
 		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1\n"), 0); err != nil {
@@ -323,5 +323,22 @@ func (h *Host) reconcile(ctx context.Context) error {
 	if err := h.dropDevices(networks); err != nil {
 		return err
 	}
-	return h.serve(networks)
+	for name, n := range networks {
+		if broken[name] == nil {
+			broken[name] = h.serve(name, n)
+		}
+	}
+	var mine error
+	for _, p := range h.ports {
+		err := broken[h.bridge(p.NIC.Network)]
+		if err == nil {
+			err = h.ensureTap(p)
+		}
+		if err != nil && p.key() == key {
+			mine = err
+		} else if err != nil {
+			h.o.Log.Warn("interface has no network", "machine", p.Machine, "interface", p.Index, "err", err)
+		}
+	}
+	return mine
 }

@@ -59,6 +59,10 @@ func (h *Host) ensureBridge(name string, n compute.Network) error {
 		if link, err = find(name); err != nil || link == nil {
 			return errors.Join(err, fmt.Errorf("make bridge %s: it is not there", name))
 		}
+		if s := h.servers[name]; s != nil { // of a bridge of that name that somebody deleted
+			s.stop()
+			delete(h.servers, name)
+		}
 		h.o.Log.Info("bridge made", "bridge", name, "network", n.ID, "subnet", n.Prefix)
 	}
 	if err := h.mark(link, ""); err != nil {
@@ -150,16 +154,18 @@ func (h *Host) ensureTap(p port) error {
 	if err != nil || bridge == nil {
 		return errors.Join(err, fmt.Errorf("plug tap %s in: its bridge is gone", name))
 	}
-	if link.Attrs().MasterIndex != bridge.Attrs().Index {
+	plugged := link.Attrs().MasterIndex == bridge.Attrs().Index
+	if plugged && link.Attrs().Flags&net.FlagUp != 0 {
+		return nil
+	}
+	if !plugged {
 		if err := netlink.LinkSetMaster(link, bridge); err != nil {
 			return fmt.Errorf("plug tap %s into %s: %w", name, bridge.Attrs().Name, err)
 		}
-		if err := setVLAN(link, p.NIC.Network.VLAN); err != nil {
-			return err
-		}
 	}
-	if link.Attrs().Flags&net.FlagUp != 0 {
-		return nil
+	// Before it is up: a tap is never in the wrong VLAN.
+	if err := setVLAN(link, p.NIC.Network.VLAN); err != nil {
+		return err
 	}
 	if err := quietIPv6(name); err != nil {
 		return err

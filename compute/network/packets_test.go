@@ -198,6 +198,19 @@ func TestNetworksSurviveARestartAndRemakeWhatIsGone(t *testing.T) {
 	if _, err := ga.dhcp(a.MAC); err != nil {
 		t.Errorf("no DHCP from the next service: %v", err)
 	}
+	// Somebody deletes the bridge under the running service.
+	bridge, err := find(second.bridge(subnet))
+	if err != nil || bridge == nil {
+		t.Fatal(bridge, err)
+	}
+	if err := netlink.LinkDel(bridge); err != nil {
+		t.Fatal(err)
+	}
+	attach(t, second, one, a)
+	if _, err := ga.dhcp(a.MAC); err != nil {
+		t.Errorf("no DHCP on a bridge that was made again: %v", err)
+	}
+	ga.isCutFrom("10.90.1.11:22")
 	items, err := second.Items(t.Context())
 	if err != nil || len(items) != 2 {
 		t.Errorf("items %v, %v", items, err)

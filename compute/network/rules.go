@@ -88,30 +88,26 @@ func (h *Host) ruleset() string {
 func (h *Host) writeTracking(b *strings.Builder) {
 	var subnets, hide []string
 	for _, n := range h.networks() {
-		if n.Prefix.IsValid() && n.Prefix.Addr().Is4() {
-			subnet := n.Prefix.Masked().String()
-			subnets = append(subnets, subnet)
-			if n.Bridge == "" {
-				hide = append(hide, fmt.Sprintf("ip saddr %s ip daddr != @subnets masquerade", subnet))
-			}
+		subnet := n.Prefix.Masked().String()
+		subnets = append(subnets, subnet)
+		if n.Bridge == "" {
+			hide = append(hide, fmt.Sprintf("ip saddr %s ip daddr != @subnets masquerade", subnet))
 		}
 	}
 	slices.Sort(subnets)
 	slices.Sort(hide)
 	subnets = slices.Compact(subnets)
 	fmt.Fprintf(b, "table inet %s {\n", h.table)
-	if len(subnets) > 0 {
-		// auto-merge for existing bridges, whose subnets may overlap.
-		fmt.Fprintf(b, "set subnets { type ipv4_addr; flags interval; auto-merge; elements = { %s } }\n", strings.Join(subnets, ", "))
-		// After address translation is undone (-100), or answers to a hidden subnet would
-		// still bear the host's address.
-		marks := []string{
-			"ct state established,related ip saddr @subnets meta mark set meta mark | " + answer,
-			"ct state established,related ip daddr @subnets meta mark set meta mark | " + answer,
-		}
-		writeChain(b, "prerouting", append([]string{"type filter hook prerouting priority dstnat + 10; policy accept;"}, marks...))
-		writeChain(b, "output", append([]string{"type filter hook output priority -90; policy accept;"}, marks...))
+	// auto-merge for existing bridges, whose subnets may overlap.
+	fmt.Fprintf(b, "set subnets { type ipv4_addr; flags interval; auto-merge; elements = { %s } }\n", strings.Join(subnets, ", "))
+	// After address translation is undone (-100), or answers to a hidden subnet would
+	// still bear the host's address.
+	marks := []string{
+		"ct state established,related ip saddr @subnets meta mark set meta mark | " + answer,
+		"ct state established,related ip daddr @subnets meta mark set meta mark | " + answer,
 	}
+	writeChain(b, "prerouting", append([]string{"type filter hook prerouting priority dstnat + 10; policy accept;"}, marks...))
+	writeChain(b, "output", append([]string{"type filter hook output priority -90; policy accept;"}, marks...))
 	if h.o.Masquerade {
 		writeChain(b, "postrouting", append([]string{"type nat hook postrouting priority srcnat; policy accept;"}, hide...))
 	}
@@ -163,10 +159,7 @@ func inbound(n compute.NIC) []string {
 	if n.Network.Bridge == "" {
 		lines = append(lines, "ip saddr "+n.Network.Gateway.String()+" drop") // the host is no machine of the subnet
 	}
-	if n.Network.Prefix.IsValid() && n.Network.Prefix.Addr().Is4() {
-		lines = append(lines, "ip saddr "+n.Network.Prefix.Masked().String()+" return")
-	}
-	return append(lines, "drop")
+	return append(lines, "ip saddr "+n.Network.Prefix.Masked().String()+" return", "drop")
 }
 
 // decide writes the rules of one direction, lowest priority first.

@@ -41,7 +41,11 @@ func (m *machine) arguments(accel accelerator, devices []string, resume bool) ([
 		"-device", "virtio-balloon-pci,id=balloon,deflate-on-oom=on,free-page-reporting=on", "-device", "pvpanic-pci"}
 	args = append(args, m.d.sandbox()...)
 	if accel.name == "kvm" {
-		args = append(args, "-accel", "kvm", "-cpu", "host")
+		cpu := "host"
+		if s.Image.OS == "windows" {
+			cpu += ",hv_relaxed,hv_spinlocks=0x1fff,hv_vapic,hv_time" // Windows knows that it is a guest
+		}
+		args = append(args, "-accel", "kvm", "-cpu", cpu)
 	} else {
 		// Nehalem is what today's distributions ask for at least (x86-64-v2). Threads of
 		// their own make two processors 40 % faster under emulation (measured).
