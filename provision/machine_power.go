@@ -326,6 +326,14 @@ func (m *machineRun) look(ctx context.Context) error {
 		now = sighting{Power: powerRunning}
 	}
 	m.s.machines.looked(m.id)
+	if m.st.Step == stepReady && now.Power != powerUnknown {
+		err := m.refilter(ctx, h)
+		if errors.Is(err, compute.ErrUnsupported) {
+			now.Problem = fmt.Sprintf("Its security rules changed and are not enforced: %v. Change them back, or move the machine to a hypervisor with a bridged network.", err)
+		} else if err != nil {
+			return err
+		}
+	}
 	return m.see(ctx, now)
 }
 

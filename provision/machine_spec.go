@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -124,17 +126,60 @@ func (f subnetFacts) network() compute.Network {
 	return n
 }
 
-// filter sets the rules of each interface as the rows now say them.
-func (m *machineRun) filter(ctx context.Context, h Hypervisor) error {
-	for i, n := range m.facts.nics {
-		rules, err := rulesOf(ctx, m.s.o.Store, n)
+// rules are the security rules of each interface as the rows now say them, and
+// their digest.
+func (m *machineRun) rules(ctx context.Context) (rules [][]compute.Rule, digest string, err error) {
+	for _, n := range m.facts.nics {
+		r, err := rulesOf(ctx, m.s.o.Store, n)
 		if err != nil {
-			return err
+			return nil, "", err
 		}
-		if err := h.Driver.Filter(ctx, m.st.MachineID, i, rules); err != nil {
-			return fmt.Errorf("set the security rules of '%s' on %s: %w", n.id.Name(), h.Name, err)
+		rules = append(rules, r)
+	}
+	sum := sha256.Sum256(encoded(rules))
+	return rules, hex.EncodeToString(sum[:8]), nil
+}
+
+// filter has the hypervisor apply the rules, whether or not it was given them before.
+func (m *machineRun) filter(ctx context.Context, h Hypervisor) error {
+	rules, digest, err := m.rules(ctx)
+	if err != nil {
+		return err
+	}
+	for i, r := range rules {
+		if err := h.Driver.Filter(ctx, m.st.MachineID, i, r); err != nil {
+			return fmt.Errorf("set the security rules of '%s' on %s: %w", m.facts.nics[i].id.Name(), h.Name, err)
 		}
 	}
+	if m.st.Rules == digest {
+		return nil
+	}
+	return m.alter(ctx, func(_ context.Context, c change) error {
+		c.st.Rules = digest
+		return nil
+	})
+}
+
+// refilter applies rules that have changed since they were applied last: somebody
+// changed a security group, a subnet or an interface.
+func (m *machineRun) refilter(ctx context.Context, h Hypervisor) error {
+	facts, err := readMachine(ctx, m.s.o.Store, m.row)
+	var refused *arm.Error
+	if errors.As(err, &refused) {
+		return nil // what it names is gone; the rules that stand go on
+	}
+	if err != nil {
+		return err
+	}
+	m.facts = facts
+	_, digest, err := m.rules(ctx)
+	if err != nil || digest == m.st.Rules {
+		return err
+	}
+	if err := m.filter(ctx, h); err != nil {
+		return err
+	}
+	m.s.log.Info("security rules changed", "machine", m.id, "hypervisor", h.Name)
 	return nil
 }
 

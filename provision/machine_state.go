@@ -53,6 +53,7 @@ type machineState struct {
 
 	Orders []order  `json:"orders,omitempty"` // oldest first
 	Seen   sighting `json:"seen,omitzero"`
+	Rules  string   `json:"rules,omitempty"`  // digest of the security rules that its hypervisor was given last
 	Reason string   `json:"reason,omitempty"` // as it stands in the row
 }
 

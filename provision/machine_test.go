@@ -419,3 +419,36 @@ func TestSetIsSpreadOverHosts(t *testing.T) {
 		}
 	}
 }
+
+func TestChangedSecurityGroupIsAppliedToTheRunningMachine(t *testing.T) {
+	x := newSite(t)
+	x.run()
+	id := x.machine(1, "")
+	op := x.submit(id, deskyard.JobPut)
+	x.until("the machine", func() bool { return x.operation(op).Done() })
+	nsg := group.Provider("Microsoft.Network", "networkSecurityGroups", "guard")
+	x.put(nsg, `{"securityRules":[{"name":"no","properties":{"priority":100,"direction":"Outbound","access":"Deny","protocol":"*","sourceAddressPrefix":"*","destinationAddressPrefix":"*","destinationPortRange":"25"}}]}`, "eastus")
+	x.write(func(ctx context.Context, tx deskyard.Tx) error {
+		nic, err := tx.Resource(ctx, nicID("sh-1"))
+		if err != nil {
+			return err
+		}
+		nic.Properties = []byte(strings.Replace(string(nic.Properties), "{", fmt.Sprintf(`{"networkSecurityGroup":{"id":%q},`, nsg), 1))
+		_, err = tx.PutResource(ctx, nic)
+		return err
+	})
+	calls := x.hosts[0].Calls(fake.Filter)
+	x.s.Wake(deskyard.WorkMachine, id)
+	x.until("the filter", func() bool { return x.hosts[0].Calls(fake.Filter) > calls })
+	if err := x.s.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	calls = x.hosts[0].Calls(fake.Filter)
+	x.s.Wake(deskyard.WorkMachine, id)
+	if err := x.s.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if x.hosts[0].Calls(fake.Filter) != calls {
+		t.Error("rules that did not change are set again and again")
+	}
+}

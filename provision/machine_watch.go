@@ -270,13 +270,30 @@ func (s *Service) lookAround(ctx context.Context) {
 }
 
 // lookAtHost asks a host for what it has, and reports whether it answered. One that
-// is back has its machines looked at as if for the first time.
+// is back has the work gone on with that waited for it.
 func (s *Service) lookAtHost(ctx context.Context, h Hypervisor) bool {
+	before, _ := s.view(h.Name)
 	v := s.askHost(ctx, h)
+	if before.err != nil && v.err == nil {
+		s.log.Info("hypervisor answers again", "hypervisor", h.Name)
+		for _, e := range s.machines.entries(func(e *ledgerEntry) bool {
+			return (e.place.Host == h.Name || e.place.Host == "") && (e.orders > 0 || e.step != stepReady && e.step != stepFailed)
+		}) {
+			s.Wake(deskyard.WorkMachine, e.id)
+		}
+	}
 	if v.err != nil {
 		s.log.Warn("hypervisor does not answer", "hypervisor", h.Name, "err", v.err)
 	}
 	return v.err == nil
+}
+
+// view is what a host last answered, if it was asked.
+func (s *Service) view(host string) (hostView, bool) {
+	s.machines.mu.Lock()
+	defer s.machines.mu.Unlock()
+	v, asked := s.machines.hosts[host]
+	return v, asked
 }
 
 // askHost asks a host what it is and has, and remembers it for those who must not wait.

@@ -70,9 +70,7 @@ func (s *Service) limit(name string, otherwise int64) int64 {
 
 // lastSeen is what a hypervisor last answered; known is false before the first time.
 func (s *Service) lastSeen(host string) (v hostView, known bool) {
-	s.machines.mu.Lock()
-	defer s.machines.mu.Unlock()
-	v, known = s.machines.hosts[host]
+	v, known = s.view(host)
 	return v, known && v.caps.CPUs > 0
 }
 
