@@ -91,14 +91,14 @@ type (
 		Entries []entry `xml:"entry"`
 	}
 	osBoot struct {
-		Firmware string     `xml:"firmware,attr,omitempty"`
-		Type     osType     `xml:"type"`
-		Features []onOff    `xml:"firmware>feature"`
-		Loader   *loader    `xml:"loader"`
-		Kernel   string     `xml:"kernel,omitempty"`
-		Initrd   string     `xml:"initrd,omitempty"`
-		Args     string     `xml:"cmdline,omitempty"`
-		SMBIOS   smbiosMode `xml:"smbios"`
+		Firmware string      `xml:"firmware,attr,omitempty"`
+		Type     osType      `xml:"type"`
+		Features []onOff     `xml:"firmware>feature"`
+		Loader   *loader     `xml:"loader"`
+		Kernel   string      `xml:"kernel,omitempty"`
+		Initrd   string      `xml:"initrd,omitempty"`
+		Args     string      `xml:"cmdline,omitempty"`
+		SMBIOS   *smbiosMode `xml:"smbios"`
 	}
 	osType struct {
 		Arch    string `xml:"arch,attr"`
@@ -110,9 +110,10 @@ type (
 		Name    string `xml:"name,attr"`
 	}
 	loader struct {
-		Secure string `xml:"secure,attr,omitempty"`
-		Type   string `xml:"type,attr,omitempty"`
-		Path   string `xml:",chardata"`
+		ReadOnly string `xml:"readonly,attr,omitempty"`
+		Secure   string `xml:"secure,attr,omitempty"`
+		Type     string `xml:"type,attr,omitempty"`
+		Path     string `xml:",chardata"`
 	}
 	smbiosMode struct {
 		Mode string `xml:"mode,attr"`
@@ -280,7 +281,7 @@ func newDomain(s compute.Spec, m metadata, p paths, accelerator string, nics []n
 	d := domain{
 		Type: "qemu", Name: domainName(s), UUID: s.ID, Title: s.Name, Metadata: domainMetadata{m},
 		Memory: quantity{"MiB", s.MemoryMB}, Current: quantity{"MiB", s.MemoryMB}, CPUs: s.CPUs,
-		OS:       osBoot{Type: osType{"x86_64", "pc", "hvm"}, SMBIOS: smbiosMode{"sysinfo"}},
+		OS:       osBoot{Type: osType{"x86_64", "pc", "hvm"}, SMBIOS: &smbiosMode{"sysinfo"}},
 		Features: features{ACPI: &struct{}{}, APIC: &struct{}{}},
 		// Nehalem is what today's distributions ask for at least (x86-64-v2).
 		CPU:   cpu{Mode: "custom", Match: "exact", Check: "none", Model: "Nehalem"},

@@ -232,7 +232,8 @@ func parseFeatures(text string) (domainFeatures, error) {
 const allCells = -1
 
 func (d *Driver) facts(ctx context.Context) (f hostFacts, err error) {
-	return f, d.do(ctx, quick, func(l *golibvirt.Libvirt) (err error) {
+	// A libvirtd that was just installed first asks every QEMU what it can: 30 s.
+	return f, d.do(ctx, slow, func(l *golibvirt.Libvirt) (err error) {
 		if f.name, err = l.ConnectGetHostname(); err != nil {
 			return err
 		}

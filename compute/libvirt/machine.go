@@ -389,4 +389,3 @@ func (m machine) nic(i int) (compute.NIC, error) {
 	}
 	return n, nil
 }
-
