@@ -115,23 +115,7 @@ func TestQEMUOnBridgesFiltersWhatGuestsSend(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp4", subnet.Gateway.String()+":8080") // the bridge is there since Ensure
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintf(c, "hello %s", c.RemoteAddr().(*net.TCPAddr).IP)
-			c.Close()
-		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
+	greet(t, subnet.Gateway.String()+":8080") // the bridge is there since Ensure
 	for _, s := range []compute.Spec{free, barred} {
 		if err := d.Power(ctx, s.ID, compute.Start); err != nil {
 			t.Fatal(err)
@@ -150,4 +134,26 @@ func TestQEMUOnBridgesFiltersWhatGuestsSend(t *testing.T) {
 	if items, err := d.Inventory(ctx, computetest.Owner); err != nil || len(items) > 0 {
 		t.Errorf("left: %v, %v", items, err)
 	}
+}
+
+// greet tells whoever connects to addr by which address it is seen.
+func greet(t *testing.T, addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp4", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "hello %s", c.RemoteAddr().(*net.TCPAddr).IP)
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
 }
