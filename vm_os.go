@@ -103,7 +103,7 @@ func (o *VMOS) setDefaults(old *VMOS) {
 	}
 }
 
-// Signs reports whether the administrator may sign in with a password.
+// passwordAllowed reports whether the administrator may sign in with a password.
 func (o *VMOS) passwordAllowed() bool { return o.Linux == nil || !isTrue(o.Linux.NoPassword) }
 
 func (m *VirtualMachine) validateOS(old *VirtualMachine, v *arm.Violations) {
@@ -161,16 +161,10 @@ func (o *VMOS) validate(at string, create bool, v *arm.Violations) {
 }
 
 func (o *VMOS) validateName(at string, v *arm.Violations) {
-	most := 15 // NetBIOS; an image of Linux says so in its configuration
-	if o.Linux != nil {
-		most = 64
-	}
-	n := len(o.ComputerName)
-	switch {
-	case n > most && o.Linux == nil && n <= 64:
-		// Whether it is Windows, only the image says; that rule is the maker's.
-	case n > most:
-		v.Add(at+".computerName", "Computer name cannot be more than %d characters long; '%s' has %d.", most, o.ComputerName, n)
+	// That Windows takes 15 only is the rule of whoever makes the machine: the image
+	// says which system it is.
+	if n := len(o.ComputerName); n > 64 {
+		v.Add(at+".computerName", "Computer name cannot be more than 64 characters long; '%s' has %d.", o.ComputerName, n)
 	}
 	if !computerName.MatchString(strings.ReplaceAll(o.ComputerName, ".", "")) || strings.Trim(o.ComputerName, "0123456789") == "" {
 		v.Add(at+".computerName", "Computer name '%s' must consist of letters, digits and hyphens, not begin or end with a hyphen, and not be all digits.", o.ComputerName)
