@@ -77,6 +77,14 @@ func (s *Service) Restart(ctx context.Context) error {
 	return s.launch(ctx)
 }
 
+// Crash ends the service as a power failure does and starts it again with the same
+// data, on the same port.
+func (s *Service) Crash(ctx context.Context) error {
+	s.process.Process.Kill()
+	<-s.exited
+	return s.launch(ctx)
+}
+
 // launch starts the process and returns when it is ready.
 func (s *Service) launch(ctx context.Context) error {
 	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -32,29 +32,20 @@ type Yard struct {
 	Az      *az.CLI
 	Pool    service.Pool
 	dir     string
+	binary  string
 }
 
 // Options of Open. Binary and Dir are required.
 type Options struct {
 	Binary    string // bin/deskyard
 	Dir       string // for everything; the caller removes it
-	Images    string // folder that stands in as the service's image catalogue; "" for an empty one
 	Arguments []string
 	PoolType  string // "Pooled" when empty
 }
 
 // Open starts the service and makes group, network and pool.
 func Open(ctx context.Context, o Options) (*Yard, error) {
-	y := &Yard{dir: o.Dir}
-	if o.Images != "" {
-		data := filepath.Join(o.Dir, "data")
-		if err := os.MkdirAll(data, 0o700); err != nil {
-			return nil, fmt.Errorf("make the data folder: %w", err)
-		}
-		if err := os.Symlink(o.Images, filepath.Join(data, "images")); err != nil {
-			return nil, fmt.Errorf("give the service its images: %w", err)
-		}
-	}
+	y := &Yard{dir: o.Dir, binary: o.Binary}
 	var err error
 	if y.Service, err = service.Start(ctx, service.Options{Binary: o.Binary, Dir: o.Dir, Arguments: o.Arguments}); err != nil {
 		return nil, err

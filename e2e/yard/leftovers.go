@@ -1,0 +1,97 @@
+package yard
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/e2e/service"
+)
+
+// Machines are the folders of machines below the hypervisors' folders.
+func (y *Yard) Machines() ([]string, error) {
+	return filepath.Glob(filepath.Join(y.Service.DataFolder(), "machines", "*", "machines", "*"))
+}
+
+// Processes are the QEMU processes of this installation, by their arguments.
+func (y *Yard) Processes() ([]string, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
+			continue // ended meanwhile, or the kernel's own
+		}
+		program, _, _ := bytes.Cut(text, []byte{0})
+		if strings.Contains(filepath.Base(string(program)), "qemu-system") && bytes.Contains(text, []byte(y.dir)) {
+			found = append(found, string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})))
+		}
+	}
+	return found, nil
+}
+
+// Leftovers tells what is left of a session host that was removed: rows, folders,
+// records. id is the machine's GUID.
+func (y *Yard) Leftovers(ctx context.Context, pool, host, machine string) ([]string, error) {
+	var left []string
+	for _, path := range []string{
+		"Microsoft.Compute/virtualMachines/" + host, "Microsoft.Network/networkInterfaces/" + host + "-nic",
+		"Microsoft.HybridCompute/machines/" + host, "Microsoft.AzureStackHCI/networkInterfaces/" + host + "-nic",
+		"Microsoft.DesktopVirtualization/hostPools/" + pool + "/sessionHosts/" + host,
+	} {
+		err := y.Get(ctx, path, "2024-03-01-preview", nil)
+		if err == nil {
+			left = append(left, path)
+		} else if !service.IsStatus(err, http.StatusNotFound) {
+			return left, err
+		}
+	}
+	folders, err := y.Machines()
+	if err != nil {
+		return left, err
+	}
+	for _, f := range folders {
+		if strings.EqualFold(filepath.Base(f), machine) {
+			left = append(left, f)
+		}
+	}
+	records, err := y.records(ctx, host, machine)
+	return append(left, records...), err
+}
+
+// records are the rows that the API does not show.
+func (y *Yard) records(ctx context.Context, host, machine string) (left []string, err error) {
+	db, err := service.OpenStore(ctx, service.Database(y.dir))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if g, err := db.Guest(ctx, machine); err == nil {
+		left = append(left, "the guest's record of "+g.VM.String())
+	}
+	scope, err := arm.ParseID(y.GroupID())
+	if err != nil {
+		return left, err
+	}
+	works, err := db.Works(ctx, deskyard.WorkQuery{Scope: scope})
+	if err != nil {
+		return left, err
+	}
+	for _, w := range works.Items {
+		if strings.Contains(strings.ToLower(w.ID.String()+"/"), "/"+strings.ToLower(host)+"/") {
+			left = append(left, fmt.Sprintf("work %s of %s", w.Kind, w.ID))
+		}
+	}
+	return left, nil
+}
