@@ -182,12 +182,13 @@ func linuxInstall(name string, i *deskyard.Invitation, invitation []byte) ([]byt
 	}
 	script := `set -eu
 arch=$(uname -m); case $arch in aarch64) arch=arm64;; *) arch=amd64;; esac
+if command -v dpkg >/dev/null; then format=deb; else format=rpm; fi
 for try in 1 2 3 4 5 6 7 8 9 10; do
-  if curl -fsS --cacert /etc/deskyard/ca.pem -o /run/deskyard-bootloader.deb "` + at + `/downloads/bootloader?os=linux&arch=$arch&format=deb"; then break; fi
+  if curl -fsS --cacert /etc/deskyard/ca.pem -o /run/deskyard-bootloader "` + at + `/downloads/bootloader?os=linux&arch=$arch&format=$format"; then break; fi
   sleep 6
 done
-DEBIAN_FRONTEND=noninteractive dpkg -i /run/deskyard-bootloader.deb
-rm -f /run/deskyard-bootloader.deb
+if [ $format = deb ]; then DEBIAN_FRONTEND=noninteractive dpkg -i /run/deskyard-bootloader; else rpm -U /run/deskyard-bootloader; fi
+rm -f /run/deskyard-bootloader
 systemctl enable --now deskyard-bootloader
 `
 	file := func(path, mode, text string) map[string]string {
@@ -228,7 +229,7 @@ icacls $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)
 Import-Certificate -FilePath "$folder\ca.cer" -CertStoreLocation Cert:\LocalMachine\Root | Out-Null
 $msi = "$folder\bootloader.msi"
 foreach ($try in 1..10) {
-  try { Invoke-WebRequest -UseBasicParsing -Uri '` + at + `/downloads/bootloader' -OutFile $msi; break } catch { Start-Sleep -Seconds 6 }
+  try { Invoke-WebRequest -UseBasicParsing -Uri '` + at + `/downloads/bootloader?os=windows&arch=amd64&format=msi' -OutFile $msi; break } catch { Start-Sleep -Seconds 6 }
 }
 $p = Start-Process msiexec.exe -Wait -PassThru -ArgumentList '/i', $msi, '/quiet', '/norestart'
 if ($p.ExitCode -notin 0, 3010) { throw "msiexec ended with $($p.ExitCode)" }
