@@ -218,3 +218,95 @@ func TestDeadMachineIsRemovedOnlyByForceWhichSaysWhatItSkipped(t *testing.T) {
 		t.Errorf("%d machines, %d pieces left", m, items)
 	}
 }
+
+func TestReplacedHostKeepsItsUserAndGetsAnotherMachine(t *testing.T) {
+	x, _, agents, host := hosted(t)
+	x.write(func(ctx context.Context, tx deskyard.Tx) error {
+		h, err := tx.SessionHost(ctx, host)
+		if err != nil {
+			return err
+		}
+		h.AssignedUser, h.FriendlyName = "ann@corp.example", "Ann's desk"
+		_, err = tx.PutSessionHost(ctx, h)
+		return err
+	})
+	first := x.guests.invited
+	op := x.remove(provision.RemovalRequest{Host: host, Force: true, Replace: true})
+	x.until("the machine made anew", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return strings.Contains(string(x.operation(op).Result), `"newMachine","state":"Succeeded"`)
+	})
+	if x.guests.invited != first+1 || x.state(vmID("sh-1")) != "Succeeded" {
+		t.Errorf("invited %d times more, %s", x.guests.invited-first, x.state(vmID("sh-1")))
+	}
+	if m, _ := x.made(); m != 1 || x.operation(op).Done() {
+		t.Errorf("%d machines, operation %+v", m, x.operation(op))
+	}
+	x.write(func(ctx context.Context, tx deskyard.Tx) error { // the new agent registers
+		_, err := tx.PutSessionHost(ctx, deskyard.SessionHost{ID: host, ObjectID: "new-object", Pool: "pool-object", VirtualMachineID: guid(1), ResourceID: vmID("sh-1").String()})
+		return err
+	})
+	x.until("the end", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return x.operation(op).Done()
+	})
+	h, err := x.store.SessionHost(t.Context(), host)
+	if err != nil || h.AssignedUser != "ann@corp.example" || h.FriendlyName != "Ann's desk" || !h.AllowNewSession {
+		t.Errorf("the new host: %+v, %v", h, err)
+	}
+	if len(agents.dropped) != 1 || agents.dropped[0] != "host-object" {
+		t.Errorf("links ended: %v", agents.dropped)
+	}
+}
+
+// TestRemovalKilledBehindEveryStepEndsWithNothingLeft kills the service behind each
+// write and driver call of a removal.
+func TestRemovalKilledBehindEveryStepEndsWithNothingLeft(t *testing.T) {
+	n := int64(1)
+	for ; removalKilledAt(t, n); n++ {
+	}
+	if n < 12 {
+		t.Errorf("only %d places to be killed at", n)
+	}
+}
+
+func removalKilledAt(t *testing.T, n int64) (killed bool) {
+	x, _, _, host := hosted(t)
+	x.halt()
+	k := &killing{}
+	k.left.Store(n)
+	x.opt.Store = killingStore{x.store, k}
+	x.opt.Hypervisors[0].Driver = killingDriver{x.hosts[0], k}
+	run := func() <-chan struct{} {
+		x.run()
+		ctx, cancel := context.WithCancel(context.Background())
+		dead := context.CancelFunc(cancel)
+		k.kill.Store(&dead)
+		return ctx.Done()
+	}
+	dead := run()
+	op := x.remove(provision.RemovalRequest{Host: host, DeleteMachine: true, Force: true})
+	k.armed.Store(true)
+	x.until(fmt.Sprintf("the removal killed at %d", n), func() bool {
+		select {
+		case <-dead:
+			killed = true
+			k.armed.Store(false)
+			dead = run()
+		default:
+		}
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return x.operation(op).Done()
+	})
+	if o := x.operation(op); o.Status != "Succeeded" {
+		t.Fatalf("killed at %d: %+v", n, o.Error)
+	}
+	if m, items := x.made(); m+items != 0 || x.properties(vmID("sh-1")) != nil || x.properties(nicID("sh-1")) != nil {
+		t.Fatalf("killed at %d: %d machines and %d pieces left", n, m, items)
+	}
+	if _, err := x.store.SessionHost(t.Context(), host); !isMissing(err) {
+		t.Fatalf("killed at %d: the record is left: %v", n, err)
+	}
+	x.halt()
+	return killed
+}
