@@ -180,23 +180,29 @@ func (s *Service) onHost(ctx context.Context, h Hypervisor, f func(ctx context.C
 }
 
 // watch keeps what is known of machines true until ctx ends: it wakes those whose
-// guests arrived, and looks at every host and machine time and again.
+// guests arrived, and looks at every host and machine time and again. A host that is
+// slow to answer keeps no guest waiting.
 func (s *Service) watch(ctx context.Context) {
 	if err := s.recall(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("machines not recalled; their work goes on as it is due", "err", err)
 	}
-	guests, all := time.NewTicker(guestLook), time.NewTicker(watchEvery)
-	defer guests.Stop()
-	defer all.Stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { repeat(ctx, guestLook, s.greet) })
 	s.lookAround(ctx)
+	repeat(ctx, watchEvery, func() { s.lookAround(ctx) })
+}
+
+// repeat does something time and again until ctx ends.
+func repeat(ctx context.Context, every time.Duration, f func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-guests.C:
-			s.greet()
-		case <-all.C:
-			s.lookAround(ctx)
+		case <-tick.C:
+			f()
 		}
 	}
 }

@@ -75,12 +75,20 @@ func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, s
 		work = vm.Provider("Microsoft.AzureStackHCI", "virtualMachineInstances", "default")
 	}
 	end := s.now()
-	if err := s.machineProgress(ctx, &h, vm, nic, work); err != nil {
+	failedAt, err := s.machineProgress(ctx, &h, vm, nic, work)
+	if err != nil {
 		return h, err
 	}
+	if !failedAt.IsZero() {
+		end = failedAt
+	}
 	if h.Stage == "Agent" {
-		if err := s.registeredProgress(ctx, &h, st, name); err != nil {
+		readyAt, err := s.registeredProgress(ctx, &h, st, name)
+		if err != nil {
 			return h, err
+		}
+		if readyAt.After(st.Began) {
+			end = readyAt
 		}
 	}
 	if state != stateRunning && h.Stage != "Available" && h.Stage != "Failed" && (h.Stage != "Agent" || h.Host == "") {
@@ -98,30 +106,27 @@ func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, s
 	return h, nil
 }
 
-// machineProgress reads the stages up to the agent's installation.
-func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) error {
+// machineProgress reads the stages up to the agent's installation, and when the
+// machine failed.
+func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) (failedAt time.Time, err error) {
 	row, err := s.o.Store.Resource(ctx, work)
 	if missing(err) {
 		there, err := exists(ctx, s.o.Store, nic)
 		if there {
 			h.Stage, h.Detail = "Network", "Its network interface stands; its machine is next."
 		}
-		return err
+		return failedAt, err
 	}
 	if err != nil {
-		return err
+		return failedAt, err
 	}
 	h.VM = vm.String()
 	var p deskyard.Provisioning
 	if err := readProperties(row, &p); err != nil {
-		return err
-	}
-	if p.ProvisioningState == stateFailed {
-		h.Stage, h.Detail = "Failed", p.StatusReason
-		return nil
+		return failedAt, err
 	}
 	if p.ProvisioningState == stateSucceeded {
-		return s.extensionProgress(ctx, h, vm)
+		return failedAt, s.extensionProgress(ctx, h, vm)
 	}
 	var st machineState
 	w, err := s.o.Store.Work(ctx, deskyard.WorkMachine, work)
@@ -129,13 +134,17 @@ func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress,
 		err = json.Unmarshal(w.State, &st)
 	}
 	if err != nil && !missing(err) {
-		return err
+		return failedAt, err
+	}
+	if p.ProvisioningState == stateFailed {
+		h.Stage, h.Detail = "Failed", p.StatusReason
+		return st.Since, nil
 	}
 	h.Stage, h.Detail = stageOf(st)
 	if p.StatusReason != "" {
 		h.Detail = p.StatusReason
 	}
-	return nil
+	return failedAt, nil
 }
 
 // stageOf puts the step of a machine's making into the words of a run.
@@ -191,8 +200,8 @@ func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgres
 	return nil
 }
 
-// registeredProgress reads the session host's own record.
-func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgress, st runState, name string) error {
+// registeredProgress reads the session host's own record, and since when it is Available.
+func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgress, st runState, name string) (readyAt time.Time, err error) {
 	names := []string{name}
 	if st.Domain != "" {
 		names = append(names, name+"."+st.Domain)
@@ -203,7 +212,7 @@ func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgre
 			continue
 		}
 		if err != nil {
-			return err
+			return readyAt, err
 		}
 		h.Host = host.ID.String()
 		var lease deskyard.Lease
@@ -216,12 +225,13 @@ func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgre
 		status, why := host.Status(lease, s.now())
 		if h.Detail = why; status == "Available" {
 			h.Stage, h.Detail = "Available", ""
+			readyAt = host.StatusAt
 		} else if why == "" {
 			h.Detail = "It is registered and " + status + "."
 		}
-		return nil
+		return readyAt, nil
 	}
-	return nil
+	return readyAt, nil
 }
 
 // nextCommand is what to go on with after a failure.
