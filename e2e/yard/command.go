@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // CLI runs a command of `deskyard` as the installation's first administrator and
@@ -57,4 +59,58 @@ func (y *Yard) Orphans(ctx context.Context) ([]json.RawMessage, error) {
 		return nil, fmt.Errorf("read the orphans: %w: %s", err, out)
 	}
 	return list, nil
+}
+
+// Clear removes every session host with its machine, so that no machine outlives the
+// service.
+func (y *Yard) Clear(ctx context.Context) error {
+	var pools struct{ Value []struct{ Name string } }
+	if err := y.Get(ctx, "Microsoft.DesktopVirtualization/hostPools", "2025-10-10", &pools); err != nil {
+		return err
+	}
+	for _, p := range pools.Value {
+		hosts, err := y.Client.Pool(Group, p.Name).Hosts(ctx)
+		if err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			if _, err := y.CLI(ctx, nil, "sessionhost", "remove", "--ids", h.ID, "--force", "--grace", "0", "--yes"); err != nil {
+				return err
+			}
+		}
+	}
+	return y.deleteMachines(ctx)
+}
+
+// deleteMachines removes machines that never became session hosts.
+func (y *Yard) deleteMachines(ctx context.Context) error {
+	for _, t := range []string{"Microsoft.Compute/virtualMachines", "Microsoft.HybridCompute/machines"} {
+		var list struct{ Value []struct{ ID string } }
+		if err := y.Get(ctx, t, "2024-07-01", &list); err != nil {
+			return err
+		}
+		for _, m := range list.Value {
+			if err := y.Client.Do(ctx, http.MethodDelete, m.ID+"?api-version=2024-07-01", nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return y.idle(ctx)
+}
+
+// idle waits until no QEMU runs any more.
+func (y *Yard) idle(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		running, err := y.Processes()
+		if err != nil || len(running) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for machines to end: %w; %d run: %s", context.Cause(ctx), len(running), running)
+		case <-tick.C:
+		}
+	}
 }

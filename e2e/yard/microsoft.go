@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // Microsoft are Microsoft's own templates, byte for byte, in a folder that is no part
@@ -78,5 +79,28 @@ func (h Hosts) AddVirtualMachinesParameters() map[string]any {
 		"existingVnetName": VNet, "existingSubnetName": Subnet, "virtualNetworkResourceGroupName": Group,
 		"vmAdministratorAccountUsername": h.Admin, "vmAdministratorAccountPassword": h.Password,
 		"aadJoin": true, "deploymentId": h.Prefix, "virtualMachineTags": h.Tags, "networkInterfaceTags": h.Tags,
+	}
+}
+
+// Names are the hosts' names.
+func (h Hosts) Names() []string {
+	names := make([]string, h.Count)
+	for i := range names {
+		names[i] = h.Prefix + "-" + strconv.Itoa(h.First+i)
+	}
+	return names
+}
+
+// AzureStackHCIParameters are azurestackhci-vm.json's, for machines of the same memory
+// on a custom location.
+func (h Hosts) AzureStackHCIParameters(s Stack) map[string]any {
+	return map[string]any{
+		"hostpoolName": h.Pool, "hostpoolToken": h.Key, "location": "local",
+		"rdshPrefix": h.Prefix + "-", "rdshNumberOfInstances": h.Count, "vmInitialNumber": h.First,
+		"virtualProcessorCount": 2, "memoryMB": 768,
+		"customLocationId": s.CustomLocation, "logicalNetworkId": s.LogicalNetwork, "imageId": s.GalleryImage,
+		"domainAdministratorUsername": "", "domainAdministratorPassword": "",
+		"vmAdministratorAccountUsername": h.Admin, "vmAdministratorAccountPassword": h.Password,
+		"aadJoin": true, "virtualMachineTags": h.Tags, "networkInterfaceTags": h.Tags,
 	}
 }

@@ -125,7 +125,7 @@ const lookEvery = 500 * time.Millisecond
 // not nil, is told each change of state of its operations, those of nested
 // deployments too.
 func (y *Yard) Deploy(ctx context.Context, name, template string, parameters map[string]any, seen func(Operation)) error {
-	file, err := y.parameterFile(name, parameters)
+	file, err := y.ParameterFile(name, parameters)
 	if err != nil {
 		return err
 	}
@@ -153,9 +153,9 @@ func (y *Yard) Deploy(ctx context.Context, name, template string, parameters map
 	}
 }
 
-// parameterFile writes parameters as az reads them, for this user alone: there are
+// ParameterFile writes parameters as az reads them, for this user alone: there are
 // passwords among them.
-func (y *Yard) parameterFile(name string, parameters map[string]any) (string, error) {
+func (y *Yard) ParameterFile(name string, parameters map[string]any) (string, error) {
 	values := map[string]any{}
 	for k, v := range parameters {
 		values[k] = map[string]any{"value": v}
