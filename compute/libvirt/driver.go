@@ -233,7 +233,7 @@ const allCells = -1
 
 func (d *Driver) facts(ctx context.Context) (f hostFacts, err error) {
 	// A libvirtd that was just installed first asks every QEMU what it can: 30 s.
-	return f, d.do(ctx, slow, func(l *golibvirt.Libvirt) (err error) {
+	err = d.do(ctx, slow, func(l *golibvirt.Libvirt) (err error) {
 		if f.name, err = l.ConnectGetHostname(); err != nil {
 			return err
 		}
@@ -263,6 +263,7 @@ func (d *Driver) facts(ctx context.Context) (f hostFacts, err error) {
 		f.features, err = featuresOf(l)
 		return err
 	})
+	return f, err
 }
 
 func featuresOf(l *golibvirt.Libvirt) (domainFeatures, error) {

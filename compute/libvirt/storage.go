@@ -67,7 +67,11 @@ func newVolume(name, format, mode string, size int64) volumeXML {
 func (d *Driver) pool(l *golibvirt.Libvirt) (golibvirt.StoragePool, error) {
 	p, err := l.StoragePoolLookupByName(d.o.Pool)
 	if is(err, golibvirt.ErrNoStoragePool) {
-		p, err = d.makePool(l)
+		if p, err = d.makePool(l); err != nil {
+			if made, again := l.StoragePoolLookupByName(d.o.Pool); again == nil {
+				p, err = made, nil // by another call at the same time
+			}
+		}
 	}
 	if err != nil {
 		return p, fmt.Errorf("find storage pool %s: %w", d.o.Pool, err)
@@ -337,7 +341,7 @@ func (d *Driver) parts(ctx context.Context, s compute.Spec) (p paths, err error)
 		return p, err
 	}
 	prefix := machinePrefix(s.Owner, s.ID)
-	return p, d.do(ctx, slow, func(l *golibvirt.Libvirt) error {
+	err = d.do(ctx, slow, func(l *golibvirt.Libvirt) error {
 		pool, err := d.pool(l)
 		if err != nil {
 			return err
@@ -356,6 +360,7 @@ func (d *Driver) parts(ctx context.Context, s compute.Spec) (p paths, err error)
 		}
 		return p.secrets(l, pool, prefix, seed, s.Seed.Credentials)
 	})
+	return p, err
 }
 
 // secrets writes what only the machine may read.
