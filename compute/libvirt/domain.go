@@ -86,14 +86,14 @@ type (
 	}
 	sysInfo struct {
 		Type    string  `xml:"type,attr"`
-		System  []entry `xml:"system>entry"`
-		Chassis []entry `xml:"chassis>entry"`
+		System  []entry `xml:"system>entry,omitempty"`
+		Chassis []entry `xml:"chassis>entry,omitempty"`
 		Entries []entry `xml:"entry"`
 	}
 	osBoot struct {
 		Firmware string      `xml:"firmware,attr,omitempty"`
 		Type     osType      `xml:"type"`
-		Features []onOff     `xml:"firmware>feature"`
+		Features []onOff     `xml:"firmware>feature,omitempty"`
 		Loader   *loader     `xml:"loader"`
 		Kernel   string      `xml:"kernel,omitempty"`
 		Initrd   string      `xml:"initrd,omitempty"`
