@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -71,11 +72,14 @@ func dscStep(e deskyard.VMExtension, secrets json.RawMessage, hci bool) (deskyar
 		return deskyard.Step{}, arm.Errorf(arm.Invalid, "NotSupported",
 			"The DSC configuration '%s' is not one that the service has a counterpart of; that is Configuration.ps1\\AddSessionHost.", settings.Function).WithTarget("properties.settings.configurationFunction")
 	}
-	var hidden agentStepSecrets
+	var hidden struct {
+		agentStepSecrets                  // where the service moves it to from the open settings
+		Properties       agentStepSecrets `json:"properties"` // where a caller hides it
+	}
 	if err := decodeSecrets(secrets, &hidden); err != nil {
 		return deskyard.Step{}, err
 	}
-	return newAgentStep(hidden.Token, hci, settings.Properties.AADJoin, settings.Properties.MDM)
+	return newAgentStep(cmp.Or(hidden.Token, hidden.Properties.Token), hci, settings.Properties.AADJoin, settings.Properties.MDM)
 }
 
 // hciScript finds the arguments of Microsoft's HciCustomScript.ps1 in the command.
