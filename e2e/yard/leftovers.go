@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -23,20 +27,44 @@ func (y *Yard) Machines() ([]string, error) {
 
 // Processes are the QEMU processes of this installation, by their arguments.
 func (y *Yard) Processes() ([]string, error) {
+	found, err := y.processes()
+	return slices.Sorted(maps.Values(found)), err
+}
+
+// Process is the id of the QEMU process of one machine, by the machine's GUID.
+func (y *Yard) Process(machine string) (int, error) {
+	found, err := y.processes()
+	for pid, arguments := range found {
+		if strings.Contains(strings.ToLower(arguments), strings.ToLower(machine)) {
+			return pid, nil
+		}
+	}
+	return 0, errors.Join(fmt.Errorf("find the QEMU of machine %s: none runs", machine), err)
+}
+
+func (y *Yard) processes() (map[int]string, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return nil, err
 	}
-	var found []string
+	found := map[int]string{}
 	for _, f := range files {
 		text, err := os.ReadFile(f)
-		if errors.Is(err, fs.ErrNotExist) || len(text) == 0 {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || len(text) == 0 {
 			continue // ended meanwhile, or the kernel's own
 		}
-		program, _, _ := bytes.Cut(text, []byte{0})
-		if strings.Contains(filepath.Base(string(program)), "qemu-system") && bytes.Contains(text, []byte(y.dir)) {
-			found = append(found, string(bytes.ReplaceAll(text, []byte{0}, []byte{' '})))
+		if err != nil {
+			return nil, fmt.Errorf("look for machines: %w", err)
 		}
+		program, _, _ := bytes.Cut(text, []byte{0})
+		if !strings.Contains(filepath.Base(string(program)), "qemu-system") || !bytes.Contains(text, []byte(y.dir)) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+		if err != nil {
+			return nil, fmt.Errorf("look for machines: %w", err)
+		}
+		found[pid] = string(bytes.ReplaceAll(text, []byte{0}, []byte{' '}))
 	}
 	return found, nil
 }

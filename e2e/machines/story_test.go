@@ -1,0 +1,124 @@
+//go:build e2e
+
+// Package machines adds session hosts with `deskyard sessionhost add` and looks inside
+// and at the machines for the effect of each parameter of the wizard, then breaks them.
+package machines
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskyard/deskyard/e2e/yard"
+)
+
+const (
+	admin   = "deskadmin"
+	size    = "Custom_2_768"
+	madeFor = 12 * time.Minute // one guest under emulation on a busy machine
+)
+
+// house is an installation with the desktop image.
+type house struct {
+	*yard.Yard
+	image    yard.Image
+	password string
+}
+
+// open starts the service with one hypervisor in zone 1.
+func open(t *testing.T, arguments ...string) *house {
+	t.Helper()
+	repo, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "deskyard-machines-") // short: sockets lie in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := deadline(t, 15*time.Minute) // the first image takes its time
+	binary := filepath.Join(repo, "bin", "deskyard")
+	image, err := yard.BuildImage(ctx, binary, filepath.Join(repo, "dist", "packages"), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hypervisors := filepath.Join(dir, "hypervisors.yaml")
+	if err := os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: qemu, network: user, zone: \"1\", cpuRatio: 8}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	y, err := yard.Open(ctx, yard.Options{Binary: binary, Dir: dir, Arguments: append(arguments, "--hypervisors", hypervisors)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{Yard: y, image: image, password: "Pw1-" + random(t)}
+	t.Cleanup(func() { h.end(t, dir) })
+	return h
+}
+
+// end removes the machines, which would outlive the service, and stops it.
+func (h *house) end(t *testing.T, dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if t.Failed() {
+		t.Logf("its files are left in %s; the service's log ends:\n%s", dir, h.Service.Log(30))
+	}
+	if err := h.Clear(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if !t.Failed() {
+		os.RemoveAll(dir)
+	}
+}
+
+// add adds hosts with the parameters that all have, and more.
+func (h *house) add(ctx context.Context, t *testing.T, prefix string, more ...string) error {
+	t.Helper()
+	return h.Add(ctx, lines{t}, h.password, append([]string{"--name-prefix", prefix, "--count", "1", "--image", h.image.URN(), "--size", size,
+		"--vnet", yard.VNet, "--subnet", yard.Subnet, "--admin-user", admin, "--os-disk-type", "StandardSSD_LRS"}, more...)...)
+}
+
+// inside runs a script in a machine with az and returns what it wrote.
+func (h *house) inside(ctx context.Context, vm, script string) (string, error) {
+	var answer struct{ Value []struct{ Message string } }
+	err := h.Az.JSON(ctx, &answer, "vm", "run-command", "invoke", "-g", yard.Group, "-n", vm, "--command-id", "RunShellScript", "--scripts", script)
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for _, v := range answer.Value {
+		text.WriteString(v.Message)
+	}
+	return text.String(), nil
+}
+
+// lines writes progress into the test's log.
+type lines struct{ t *testing.T }
+
+func (l lines) Write(b []byte) (int, error) {
+	l.t.Log(strings.TrimRight(string(b), "\n"))
+	return len(b), nil
+}
+
+func random(t *testing.T) string {
+	t.Helper()
+	b := make([]byte, 12)
+	if _, err := rand.Read(b); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(b)
+}
+
+func deadline(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
