@@ -266,7 +266,7 @@ func (d *Driver) sweep(ctx context.Context, id string) error {
 		}
 		for _, v := range volumes {
 			if _, machine, ok := parseVolume(v.Name); ok && machine == id {
-				if err := ignoreMissing(l.StorageVolDelete(v, 0)); err != nil {
+				if err := deleteVolume(ctx, l, v); err != nil {
 					return fmt.Errorf("delete volume %s: %w", v.Name, err)
 				}
 			}

@@ -178,6 +178,24 @@ func fill(l *golibvirt.Libvirt, p golibvirt.StoragePool, name, mode string, size
 	return l.StorageVolGetPath(v)
 }
 
+// deleteVolume deletes a volume. One that a call which was cut off is still making is
+// deleted once libvirtd has ended that, which takes as long as qemu-img does.
+func deleteVolume(ctx context.Context, l *golibvirt.Libvirt, v golibvirt.StorageVol) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ignoreMissing(l.StorageVolDelete(v, 0))
+		if !is(err, golibvirt.ErrOperationInvalid) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
 func ignoreMissing(err error) error {
 	if is(err, golibvirt.ErrNoStorageVol, golibvirt.ErrNoDomain, golibvirt.ErrNoNwfilter) {
 		return nil
@@ -277,7 +295,7 @@ func (d *Driver) upload(ctx context.Context, file string, k knownImage, extensio
 			return l.StorageVolGetPath(old)
 		}
 		if there {
-			if err := ignoreMissing(l.StorageVolDelete(old, 0)); err != nil {
+			if err := deleteVolume(ctx, l, old); err != nil {
 				return "", fmt.Errorf("delete the half of image %s: %w", name, err)
 			}
 		}
