@@ -1,16 +1,17 @@
-// Tour shows Deskyard at work, step by step with times: it starts the service, makes
-// a pool and a key with Microsoft's own SDK, boots a Debian machine that knows
-// nothing, joins it with the key, reboots it, and leaves all that running to be
-// tried out. `make demo` builds and runs it from the root of the checkout.
+// Tour shows Deskyard at work, step by step with times: it builds the desktop image,
+// starts the service, has Microsoft's az log in and Microsoft's SDK make a pool and
+// its key, has az deploy Microsoft's own template to two session hosts, follows them
+// to Available, removes one, and leaves the rest running to be tried out. `make demo`
+// builds and runs it from the root of the checkout.
 //
-// DEMO_EXIT=1 ends it after the last step. Whatever it started ends with it.
+// DEMO_EXIT=1 ends it after the last step; DEMO_JOIN=1 also joins a machine that the
+// service has not made, with nothing but a key. Whatever it started ends with it.
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -18,35 +19,25 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/guest"
-	"github.com/deskyard/deskyard/e2e/join"
-	"github.com/deskyard/deskyard/e2e/service"
-)
-
-const (
-	group    = "rg1"
-	poolName = "hp1"
-	hostName = "sh-0"
-
-	bootFor   = 4 * time.Minute // until SSH answers, under emulation on a busy machine
-	statusFor = 4 * time.Minute // until a status is reached, likewise
+	"github.com/deskyard/deskyard/e2e/yard"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	t := &tour{start: time.Now()}
+	t := &tour{start: time.Now(), shown: map[string]string{}}
 	err := t.run(ctx)
 	if err == nil && os.Getenv("DEMO_EXIT") == "" {
-		t.say("Ctrl-C ends the service and the machine.")
+		t.say("Ctrl-C ends the service and its machines.")
 		<-ctx.Done()
 		fmt.Println()
 	}
-	interrupted := ctx.Err() != nil
-	if err != nil && !interrupted {
+	failed := err != nil && ctx.Err() == nil
+	if failed {
 		t.lastWords()
 	}
-	t.end(err != nil && !interrupted)
-	if err != nil && !interrupted {
+	t.end(failed)
+	if failed {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
@@ -54,12 +45,14 @@ func main() {
 
 // tour is one run of the demo.
 type tour struct {
-	start   time.Time
-	dir     string
-	service *service.Service
-	machine *guest.Machine
-	pool    service.Pool
-	shown   string // status shown last
+	start    time.Time
+	repo     string
+	dir      string
+	packages string
+	yard     *yard.Yard
+	image    yard.Image
+	stranger *guest.Machine    // of DEMO_JOIN
+	shown    map[string]string // status shown last, by host
 }
 
 // say prints a step with the time since the start.
@@ -68,182 +61,64 @@ func (t *tour) say(format string, args ...any) {
 }
 
 func (t *tour) run(ctx context.Context) error {
-	repo, err := os.Getwd()
-	if err != nil {
+	var err error
+	if t.repo, err = os.Getwd(); err != nil {
 		return err
 	}
 	if t.dir, err = os.MkdirTemp("", "deskyard-demo-"); err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
 	}
-	debs, err := join.FindPackages(override("DESKYARD_PACKAGES", filepath.Join(repo, "dist", "packages")))
-	if err != nil {
-		return err
+	t.packages = override("DESKYARD_PACKAGES", filepath.Join(t.repo, "dist", "packages"))
+	steps := []func(context.Context) error{t.build, t.open, t.addHosts, t.list, t.removeHost}
+	if os.Getenv("DEMO_JOIN") != "" {
+		steps = append(steps, t.join)
 	}
-	t.say("Guest image: Debian 12, knows nothing of Deskyard")
-	image, err := guest.BuildImage(ctx, repo)
-	if err != nil {
-		return err
-	}
-	accel := guest.ProbeAccelerator(ctx, image)
-	t.say("Machines run by %s", accel.Reason)
-	if err := t.startService(ctx, repo); err != nil {
-		return err
-	}
-	key, err := t.makePool(ctx, repo)
-	if err != nil {
-		return err
-	}
-	if err := t.boot(ctx, image, accel); err != nil {
-		return err
-	}
-	if err := t.join(ctx, debs, key); err != nil {
-		return err
-	}
-	if err := t.reboot(ctx, key); err != nil {
-		return err
-	}
-	if err := t.list(ctx, repo); err != nil {
-		return err
-	}
-	t.howToGoOn(repo)
-	return nil
-}
-
-// list has the administrator's CLI show the pool's hosts.
-func (t *tour) list(ctx context.Context, repo string) error {
-	cmd := exec.CommandContext(ctx, binary(repo), "sessionhost", "list", "-g", group, "--host-pool-name", poolName, "-o", "table")
-	cmd.Env = append(os.Environ(), "DESKYARD_BOOTSTRAP="+t.service.BootstrapFile)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("list the hosts with the CLI: %w: %s", err, out)
-	}
-	t.say("deskyard sessionhost list:\n\n%s", indent(string(out)))
-	return nil
-}
-
-func (t *tour) startService(ctx context.Context, repo string) error {
-	t.say("Starts the service: one binary, one TLS port, its own CA and database")
-	var err error
-	if t.service, err = service.Start(ctx, service.Options{Binary: binary(repo), Dir: t.dir}); err != nil {
-		return err
-	}
-	client, err := service.NewClient(t.service.Bootstrap)
-	if err != nil {
-		return err
-	}
-	t.pool = client.Pool(group, poolName)
-	t.say("It answers at %s", t.service.Endpoint)
-	return nil
-}
-
-// makePool has Microsoft's SDK make group, pool and key, and returns the key.
-func (t *tour) makePool(ctx context.Context, repo string) (string, error) {
-	t.say("Microsoft's @azure/arm-desktopvirtualization makes a host pool and its registration key")
-	keyFile := filepath.Join(t.dir, "key")
-	cmd := exec.CommandContext(ctx, "node", "pool.mjs", group, poolName, keyFile)
-	cmd.Dir = filepath.Join(repo, "e2e", "clients", "js")
-	cmd.Env = append(os.Environ(), "DESKYARD_BOOTSTRAP="+t.service.BootstrapFile, "NODE_EXTRA_CA_CERTS="+t.service.CAFile)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("make the pool with the SDK: %w: %s", err, out)
-	}
-	t.say("It %s", strings.TrimSpace(string(out)))
-	key, err := os.ReadFile(keyFile)
-	if err != nil {
-		return "", fmt.Errorf("read the key: %w", err)
-	}
-	return string(key), os.Remove(keyFile)
-}
-
-func (t *tour) boot(ctx context.Context, image guest.Image, accel guest.Accelerator) error {
-	t.say("Boots %s", hostName)
-	var err error
-	if t.machine, err = guest.Start(ctx, guest.Options{Name: hostName, Image: image, Accel: accel, Dir: t.dir}); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, bootFor)
-	defer cancel()
-	return t.machine.Shell().Wait(ctx)
-}
-
-// join installs the packages while it shows what the service says of the host.
-func (t *tour) join(ctx context.Context, debs join.Packages, key string) error {
-	t.say("Copies the two packages to it and installs them, the agent with the key: its only input")
-	if err := join.Copy(ctx, t.machine.Shell(), debs); err != nil {
-		return err
-	}
-	installed := make(chan error, 1)
-	go func() { installed <- join.Install(ctx, t.machine.Shell(), debs, key) }()
-	err := t.show(ctx, "Available")
-	if failure := <-installed; failure != nil {
-		return failure
-	}
-	if err != nil {
-		return err
-	}
-	components, err := t.machine.Shell().Run(ctx, "deskyard-bootloader status")
-	if err != nil {
-		return err
-	}
-	t.say("Its components:\n\n%s", indent(components))
-	return t.keyIsGone(ctx, key)
-}
-
-func (t *tour) keyIsGone(ctx context.Context, key string) error {
-	found, err := join.KeyLeftBehind(ctx, t.machine.Shell(), key)
-	if err != nil {
-		return err
-	}
-	if found != "" {
-		return fmt.Errorf("the registration key is still on the machine: %s", found)
-	}
-	t.say("The key is nowhere on the machine any more")
-	return nil
-}
-
-func (t *tour) reboot(ctx context.Context, key string) error {
-	t.say("Reboots %s", hostName)
-	t.machine.Shell().Run(ctx, "systemctl reboot") // the connection may end before the command
-	if err := t.show(ctx, "Shutdown"); err != nil {
-		return err
-	}
-	if err := t.show(ctx, "Available"); err != nil {
-		return err
-	}
-	if err := t.machine.Shell().Wait(ctx); err != nil {
-		return err
-	}
-	return t.keyIsGone(ctx, key)
-}
-
-// show prints each status of the host until it has the wanted one.
-func (t *tour) show(ctx context.Context, want string) error {
-	ctx, cancel := context.WithTimeout(ctx, statusFor)
-	defer cancel()
-	_, err := t.pool.Watch(ctx, hostName, want, func(_ service.Sighting, h service.Host) {
-		line := h.Properties.Status
-		if h.Properties.StatusReason != "" {
-			line += "  (" + clip(h.Properties.StatusReason, 150) + ")"
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
 		}
-		if line == t.shown {
-			return
-		}
-		t.shown = line
-		t.say("    %s: %s", hostName, line)
-	})
-	return err
-}
-
-// clip shortens a text to n bytes or a few more.
-func clip(text string, n int) string {
-	if len(text) <= n {
-		return text
 	}
-	return strings.ToValidUTF8(text[:n], "") + "…"
+	t.howToGoOn()
+	return nil
 }
 
-func (t *tour) howToGoOn(repo string) {
-	b := t.service.Bootstrap
+// build makes the image, which takes minutes the first time and seconds thereafter.
+func (t *tour) build(ctx context.Context) error {
+	t.say("Builds the image debian-12-desktop: Debian 12, xrdp, a light desktop, our boot loader (minutes once, then cached)")
+	var err error
+	if t.image, err = yard.BuildImage(ctx, t.binary(), t.packages, t.dir, os.Stdout); err != nil {
+		return err
+	}
+	t.say("It is %s", t.image.URN())
+	return nil
+}
+
+// open starts the service, which makes machines with this machine's QEMU.
+func (t *tour) open(ctx context.Context) error {
+	t.say("Starts the service: one binary, one TLS port, its own CA and database; az logs in and makes group, network and host pool")
+	var arguments []string
+	if m, err := yard.FindMicrosoft(t.repo); err == nil {
+		arguments = m.Mirror()
+	}
+	var err error
+	if t.yard, err = yard.Open(ctx, yard.Options{Binary: t.binary(), Dir: t.dir, Arguments: arguments}); err != nil {
+		return err
+	}
+	t.say("It answers at %s", t.yard.Service.Endpoint)
+	return nil
+}
+
+func (t *tour) list(ctx context.Context) error {
+	out, err := t.yard.CLI(ctx, nil, "sessionhost", "list", "-g", yard.Group, "--host-pool-name", yard.Pool, "-o", "table")
+	if err != nil {
+		return err
+	}
+	t.say("deskyard sessionhost list:\n\n%s", indent(out))
+	return nil
+}
+
+func (t *tour) howToGoOn() {
+	b, s := t.yard.Service.Bootstrap, t.yard.Service
 	t.say(`Done. It all keeps running:
 
   endpoint        %s   (CA: %s)
@@ -251,14 +126,13 @@ func (t *tour) howToGoOn(repo string) {
 
   export DESKYARD_BOOTSTRAP=%s
   %s sessionhost list -g %s --host-pool-name %s -o table
-  %s hostpool show -g %s -n %s
+  %s orphans
   %s audit list
-`, b.Endpoint, b.CAFile, b.AdminUser, t.service.BootstrapFile, t.service.BootstrapFile,
-		binary(repo), group, poolName, binary(repo), group, poolName, binary(repo))
+`, b.Endpoint, b.CAFile, b.AdminUser, s.BootstrapFile, s.BootstrapFile, t.binary(), yard.Group, yard.Pool, t.binary(), t.binary())
 }
 
-func binary(repo string) string {
-	return override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard"))
+func (t *tour) binary() string {
+	return override("DESKYARD_BINARY", filepath.Join(t.repo, "bin", "deskyard"))
 }
 
 // override is an environment variable's value, or path where it is not set.
@@ -273,30 +147,43 @@ func indent(text string) string {
 	return "    " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n    ") + "\n"
 }
 
+// clip shortens a text to n bytes or a few more.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
+}
+
 // lastWords shows why a step may have failed.
 func (t *tour) lastWords() {
-	if t.machine != nil {
+	if t.stranger != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		journal, err := t.machine.Shell().Run(ctx, "journalctl --no-pager -n 30 -u 'deskyard*'")
+		journal, err := t.stranger.Shell().Run(ctx, "journalctl --no-pager -n 30 -u 'deskyard*'")
 		if err != nil {
 			journal = err.Error()
 		}
-		fmt.Printf("--- the machine's journal\n%s\n--- its console\n%s\n", journal, t.machine.SerialLog())
+		fmt.Printf("--- the machine's journal\n%s\n--- its console\n%s\n", journal, t.stranger.SerialLog())
 	}
-	if t.service != nil {
-		fmt.Printf("--- the service's log\n%s\n", t.service.Log(25))
+	if t.yard != nil && t.yard.Service != nil {
+		fmt.Printf("--- the service's log\n%s\n", t.yard.Service.Log(25))
 	}
 }
 
-// end stops what was started and removes the demo's files, unless they may tell why
-// it failed.
+// end removes the machines, stops what was started and removes the demo's files,
+// unless they may tell why it failed.
 func (t *tour) end(keep bool) {
-	if t.machine != nil {
-		t.machine.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if t.stranger != nil {
+		t.stranger.Stop()
 	}
-	if t.service != nil {
-		if err := t.service.Stop(); err != nil {
+	if t.yard != nil {
+		if err := t.yard.Clear(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, "demo: remove the machines:", err)
+		}
+		if err := t.yard.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "demo:", err)
 		}
 	}
