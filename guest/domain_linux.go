@@ -154,10 +154,11 @@ func joinFailure(out, domain, user, ou string) (code, message string) {
 		return "OrganizationalUnitNotFound", "The organizational unit " + ou + " does not exist in " + domain + "."
 	case has("insufficient permissions", "insufficient access"):
 		return "AccessDenied", "The account " + user + " may not join computers" + inOU(ou) + "."
-	case has("cannot contact any kdc", "couldn't connect", "can't contact ldap"):
-		return "DomainNotReachable", "No controller of " + domain + " answers. Check the network's rules and the controllers."
 	case has("clock skew"):
 		return "ClockSkew", "The machine's clock is more than five minutes away from the domain's."
+	// The last of the causes: adcli says "couldn't connect to … domain" before all of them.
+	case has("cannot contact any kdc", "couldn't connect", "can't contact ldap"):
+		return "DomainNotReachable", "No controller of " + domain + " answers. Check the network's rules and the controllers."
 	}
 	return "JoinFailed", "The domain " + domain + " did not accept the machine: " + lastLine(out)
 }
