@@ -31,7 +31,7 @@ deps: ## what the demo and the tests need from Debian (root, apt)
 	./e2e/install-deps
 
 .PHONY: demo
-demo: deps build packages ## the whole story with a real virtual machine
+demo: deps build packages ## Microsoft's template makes two session hosts, one is removed: real machines
 	./e2e/demo
 
 .PHONY: test-quick
@@ -46,7 +46,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-hostile e2e-clients e2e-agent ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short
@@ -72,6 +72,14 @@ e2e-clients: build ## Microsoft's own clients, unmodified, against the service
 .PHONY: e2e-agent
 e2e-agent: build packages ## a Debian machine joins with nothing but the key
 	./e2e/agent/run
+
+.PHONY: e2e-templates
+e2e-templates: build packages ## Microsoft's own templates make session hosts (skips without the templates)
+	./e2e/templates/run
+
+.PHONY: e2e-machines
+e2e-machines: build packages ## each parameter of the wizard has its effect on a real machine
+	./e2e/machines/run
 
 .PHONY: bench
 bench: build ## one line a figure: name, ours, baseline, ratio; also dist/bench.json

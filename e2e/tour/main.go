@@ -1,8 +1,8 @@
 // Tour shows Deskyard at work, step by step with times: it builds the desktop image,
-// starts the service, has Microsoft's az log in and Microsoft's SDK make a pool and
-// its key, has az deploy Microsoft's own template to two session hosts, follows them
-// to Available, removes one, and leaves the rest running to be tried out. `make demo`
-// builds and runs it from the root of the checkout.
+// starts the service with a host pool, has Microsoft's az log in and deploy Microsoft's
+// own template to two session hosts, follows them to Available, removes one, and
+// leaves the rest running to be tried out. `make demo` builds and runs it from the root
+// of the checkout.
 //
 // DEMO_EXIT=1 ends it after the last step; DEMO_JOIN=1 also joins a machine that the
 // service has not made, with nothing but a key. Whatever it started ends with it.
@@ -95,7 +95,7 @@ func (t *tour) build(ctx context.Context) error {
 
 // open starts the service, which makes machines with this machine's QEMU.
 func (t *tour) open(ctx context.Context) error {
-	t.say("Starts the service: one binary, one TLS port, its own CA and database; az logs in and makes group, network and host pool")
+	t.say("Starts the service: one binary, one TLS port, its own CA and database; az logs in; a group, a network and a host pool are made")
 	var arguments []string
 	if m, err := yard.FindMicrosoft(t.repo); err == nil {
 		arguments = m.Mirror()
