@@ -65,7 +65,11 @@ func (s *Server) admitMachine(ctx context.Context, tx deskyard.Tx, a *attempt) (
 			return h, false, err
 		}
 	}
-	if h, err = tx.PutSessionHost(ctx, enrolled(old, key, a)); err != nil {
+	next := enrolled(old, key, a)
+	if next.ResourceID, err = ownMachine(ctx, tx, a.machine, old); err != nil {
+		return h, false, err
+	}
+	if h, err = tx.PutSessionHost(ctx, next); err != nil {
 		return h, false, err
 	}
 	word := "registered"
@@ -73,6 +77,19 @@ func (s *Server) admitMachine(ctx context.Context, tx deskyard.Tx, a *attempt) (
 		word = "adopted"
 	}
 	return h, adopted, tx.AppendAudit(ctx, a.event(http.StatusOK, "", word+" "+h.ID.String()+" as "+h.ObjectID))
+}
+
+// ownMachine is the resource of a machine that the service itself made; what an old
+// record says stays for others.
+func ownMachine(ctx context.Context, tx deskyard.Tx, m deskyard.Machine, old deskyard.SessionHost) (string, error) {
+	if m.SMBIOSID == "" {
+		return old.ResourceID, nil
+	}
+	g, err := tx.Guest(ctx, m.SMBIOSID)
+	if isMissing(err) {
+		return old.ResourceID, nil
+	}
+	return g.VM.String(), err
 }
 
 // enrolled is old with what a registration renews. Drain mode, assignment and
