@@ -208,11 +208,16 @@ systemctl restart sssd
 // ReleaseStep takes the machine out of its directories before it is removed.
 type ReleaseStep struct{ Runner Runner }
 
-// releaseScript deletes the computer's account with the machine's own keys.
+// releaseScript deletes the computer's account with the machine's own keys. A domain
+// lets computers do so only where that was delegated to them (SELF on the
+// organizational unit); elsewhere it needs an account, and the refusal is told.
 const releaseScript = `set -eu
 domain=$(sed -n 's/^ad_domain *= *//p' /etc/sssd/sssd.conf 2>/dev/null | head -n 1)
 [ -n "$domain" ] || exit 0
-adcli delete-computer --domain="$domain" --login-type=computer
+cache=$(mktemp /run/deskyard-release.XXXXXX)
+trap 'rm -f "$cache"' EXIT
+kinit -k -c "FILE:$cache" "$(hostname -s | tr a-z A-Z | cut -c 1-15)\$"
+adcli delete-computer --domain="$domain" --login-ccache="FILE:$cache"
 systemctl stop sssd || true
 rm -f /etc/sssd/sssd.conf /etc/krb5.keytab
 `
