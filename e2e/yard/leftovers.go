@@ -73,12 +73,14 @@ func (y *Yard) processes() (map[int]string, error) {
 // records. id is the machine's GUID.
 func (y *Yard) Leftovers(ctx context.Context, pool, host, machine string) ([]string, error) {
 	var left []string
-	for _, path := range []string{
-		"Microsoft.Compute/virtualMachines/" + host, "Microsoft.Network/networkInterfaces/" + host + "-nic",
-		"Microsoft.HybridCompute/machines/" + host, "Microsoft.AzureStackHCI/networkInterfaces/" + host + "-nic",
-		"Microsoft.DesktopVirtualization/hostPools/" + pool + "/sessionHosts/" + host,
+	for path, version := range map[string]string{
+		"Microsoft.Compute/virtualMachines/" + host:                                   "2024-07-01",
+		"Microsoft.Network/networkInterfaces/" + host + "-nic":                        "2023-09-01",
+		"Microsoft.HybridCompute/machines/" + host:                                    "2023-03-15-preview",
+		"Microsoft.AzureStackHCI/networkInterfaces/" + host + "-nic":                  stackVersion,
+		"Microsoft.DesktopVirtualization/hostPools/" + pool + "/sessionHosts/" + host: "2025-10-10",
 	} {
-		err := y.Get(ctx, path, "2024-03-01-preview", nil)
+		err := y.Get(ctx, path, version, nil)
 		if err == nil {
 			left = append(left, path)
 		} else if !service.IsStatus(err, http.StatusNotFound) {
