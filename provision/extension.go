@@ -314,3 +314,40 @@ func (s *Service) dropExtension(ctx context.Context, id arm.ResourceID, st exten
 	s.resourceChanged(ctx, id)
 	return reconcile.Result{Done: true}, nil
 }
+
+// joinAccount is the account that a machine was joined to its domain with, by its
+// extension: a computer may not delete its own object, whoever made it may. nil where
+// there was no join.
+func (s *Service) joinAccount(ctx context.Context, machine arm.ResourceID) (json.RawMessage, error) {
+	rows, err := s.o.Store.Works(ctx, deskyard.WorkQuery{Kind: deskyard.WorkExtension, Scope: machine})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range rows.Items {
+		row, err := s.o.Store.Resource(ctx, w.ID)
+		if missing(err) || w.Sealed == nil {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var e deskyard.VMExtension
+		if err := readProperties(row, &e); err != nil {
+			return nil, err
+		}
+		if !strings.EqualFold(e.Type, "JsonADDomainExtension") {
+			continue
+		}
+		var settings struct{ Name, User string }
+		var secrets struct{ Password string }
+		plain, err := s.o.Seal.Open(w.Sealed, extensionBox(w.ID))
+		if err != nil {
+			return nil, fmt.Errorf("open the account that joined %s: %w", machine.Name(), err)
+		}
+		if err := errors.Join(decodeSecrets(e.Settings, &settings), decodeSecrets(plain, &secrets)); err != nil {
+			return nil, err
+		}
+		return encoded(map[string]string{"user": settings.User, "domain": settings.Name, "password": secrets.Password}), nil
+	}
+	return nil, nil
+}

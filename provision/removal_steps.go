@@ -165,7 +165,13 @@ func (r *removalRun) leave(ctx context.Context) (did, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	result, err := r.s.o.Guests.Do(ctx, r.st.MachineID, deskyard.Step{ID: "release-" + r.st.MachineID + "-" + r.st.Operation, Kind: deskyard.StepRelease, Timeout: releaseTime})
+	account, err := r.s.joinAccount(ctx, guestOwner(parsed(r.st.VM)))
+	if err != nil {
+		return did{}, err
+	}
+	result, err := r.s.o.Guests.Do(ctx, r.st.MachineID, deskyard.Step{
+		ID: "release-" + r.st.MachineID + "-" + r.st.Operation, Kind: deskyard.StepRelease, Secrets: account, Timeout: releaseTime,
+	})
 	switch {
 	case err == nil && result.State != deskyard.StepFailed:
 		return did{}, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/deskyard/deskyard/compute"
 	"github.com/deskyard/deskyard/compute/fake"
+	"github.com/deskyard/deskyard/compute/libvirt"
 	"github.com/deskyard/deskyard/compute/network"
 	"github.com/deskyard/deskyard/compute/qemu"
 	"github.com/deskyard/deskyard/provision"
@@ -23,7 +24,7 @@ func (s *service) openHypervisors(ctx context.Context) ([]provision.Hypervisor, 
 	}
 	var list []provision.Hypervisor
 	for _, e := range entries {
-		if e.Folder == "" {
+		if e.Folder == "" && e.Driver != "libvirt" { // whose QEMU is another user, perhaps on another machine
 			e.Folder = filepath.Join(s.config.Data, "machines", e.Name)
 		}
 		driver, err := s.openDriver(ctx, e)
@@ -66,6 +67,21 @@ func (s *service) openDriver(ctx context.Context, e hypervisorEntry) (compute.Dr
 			s.drivers = append(s.drivers, bridges)
 		}
 		return qemu.New(o)
+	case "libvirt":
+		o := libvirt.Options{URI: e.URI, Folder: e.Folder, Owner: owner, Network: e.Network, Log: log, Now: s.now}
+		if e.Network == qemu.NetworkBridge && e.URI == "" {
+			bridges, err := network.Open(ctx, network.Options{Folder: filepath.Join(s.config.Data, "networks", e.Name), Owner: owner, Masquerade: e.Masquerade, Log: log})
+			if err != nil {
+				return nil, err
+			}
+			o.Bridges = bridges
+			s.drivers = append(s.drivers, bridges)
+		}
+		d, err := libvirt.New(o)
+		if err == nil {
+			s.drivers = append(s.drivers, d)
+		}
+		return d, err
 	case "fake":
 		d := fake.New(fake.Options{Host: e.Name, Now: s.now})
 		s.drivers = append(s.drivers, d)
