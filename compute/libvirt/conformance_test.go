@@ -248,6 +248,11 @@ func TestWatchHearsOfAMachineThatStarts(t *testing.T) {
 	case <-ctx.Done():
 		t.Error("nothing was heard")
 	}
+	begun := time.Now()
+	if _, err := d.Screenshot(ctx, s.ID); err != nil {
+		t.Error(err)
+	}
+	t.Logf("screenshot in %d ms", time.Since(begun).Milliseconds())
 	stop()
 	if err := <-over; err != context.Canceled {
 		t.Errorf("Watch ended with %v", err)

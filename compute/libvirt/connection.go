@@ -198,7 +198,7 @@ func (p *connections) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}
-	c := &connection{golibvirt.NewWithDialer(dialled{conn}), conn}
+	c := &connection{golibvirt.NewWithDialer(dialled{frame(conn)}), conn}
 	if err := c.bounded(ctx, func() error { return c.ConnectToURI(p.uri) }); err != nil {
 		_ = conn.Close() // what matters is why it did not open
 		return nil, unreachable(ctx, err)
