@@ -31,8 +31,10 @@ func (x *expander) depend() error {
 	return x.plan.refuseCycle()
 }
 
-// deployed is what a node depends on with existing resources replaced by what
-// they depend on, each once and in order.
+// deployed is what a node depends on, each once and in order. Resources that exist or
+// whose condition is false are replaced by what they depend on: the order of a chain
+// holds when a link is left out. Microsoft's azurestackhci-vm.json needs that, whose
+// monitoring waits for the machine through a domain join that may not be wanted.
 func (p *Plan) deployed(n *Node) []int {
 	var out []int
 	seen := make(map[int]bool, len(n.DependsOn))
@@ -40,11 +42,11 @@ func (p *Plan) deployed(n *Node) []int {
 	add = func(list []int) {
 		for _, d := range list {
 			to := p.Nodes[d]
-			if seen[d] || !to.Condition {
+			if seen[d] {
 				continue
 			}
 			seen[d] = true
-			if to.Existing {
+			if to.Existing || !to.Condition {
 				add(to.DependsOn)
 			} else {
 				out = append(out, d)

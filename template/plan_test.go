@@ -43,6 +43,16 @@ func TestADependencyMayBeNamedInAnyForm(t *testing.T) {
 	}
 }
 
+func TestOrderHoldsThroughAResourceThatIsLeftOut(t *testing.T) {
+	p := mustPlan(t, resources(
+		vm("a", ""),
+		vm("b", `"condition": false, "dependsOn": ["a"]`),
+		vm("c", `"dependsOn": ["b"]`)), `{}`)
+	if got := dependencies(p, p.Nodes[2]); got != "a" {
+		t.Errorf("c waits for %q, want a, which the resource left out between them waits for", got)
+	}
+}
+
 func TestAnUnknownDependencyIsNamed(t *testing.T) {
 	_, err := plan(t, resources(vm("a", "\n\"dependsOn\": [\"Microsoft.None/b\"]")), `{}`)
 	var e *Error
