@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,16 +205,14 @@ func (s *Server) beginGuest(id string, vm arm.ResourceID, facts deskyard.Machine
 	g.timer = time.AfterFunc(guestGrace, func() { s.endGuest(g) })
 	s.guests.mu.Lock()
 	older := s.guests.byID[id]
-	s.guests.mu.Unlock()
-	if older != nil {
-		s.endGuest(older)
-	}
-	s.guests.mu.Lock()
 	s.guests.sessions[g.secret], s.guests.byID[id] = g, g
 	if about := s.guests.about[id]; about != nil {
 		g.describe(about)
 	}
 	s.guests.mu.Unlock()
+	if older != nil {
+		s.endGuest(older)
+	}
 	s.log.Info("guest link up", "machine", vm)
 	s.guestChanged(vm)
 	return g
@@ -306,6 +305,7 @@ func (s *Server) guestResult(_ *http.Request, r reverse.GuestResult) (any, error
 	st := g.steps[r.Step]
 	if st != nil && result.State != deskyard.StepRunning {
 		delete(g.steps, r.Step)
+		g.order = slices.DeleteFunc(g.order, func(id string) bool { return id == r.Step })
 	}
 	s.guests.mu.Unlock()
 	if st == nil || result.State == deskyard.StepRunning {

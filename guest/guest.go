@@ -143,7 +143,7 @@ func (g *Guest) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !st.Enrolled {
+	if !st.Enrolled || g.invitedAnew(st) {
 		if st, err = g.enrol(ctx, st); err != nil {
 			return err
 		}
@@ -169,13 +169,20 @@ func (g *Guest) once(ctx context.Context) error {
 	return fmt.Errorf("reach the service: %w", errors.Join(tried...))
 }
 
+// invitedAnew reports whether there is another invitation than the one that the state
+// is from: the disk is of a captured machine, or the service made the machine again.
+func (g *Guest) invitedAnew(st State) bool {
+	i, err := g.o.findInvitation()
+	return err == nil && !st.from(i)
+}
+
 // enrol accepts the invitation at the first address that answers.
 func (g *Guest) enrol(ctx context.Context, st State) (State, error) {
 	i, err := g.o.findInvitation()
 	if err != nil {
 		return st, err
 	}
-	if len(st.Seed) == 0 || st.MachineID != i.MachineID {
+	if len(st.Seed) == 0 || !st.from(i) {
 		if st, err = begin(g.o.StateFile, i); err != nil {
 			return st, err
 		}
@@ -248,7 +255,7 @@ func (g *Guest) poll(ctx context.Context, c *connection, session string) error {
 	defer cancel()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { g.tell(ctx, c, session) })
+	wg.Go(func() { g.tell(ctx, cancel, c, session) })
 	var seen int64
 	for {
 		var work reverse.GuestWork
@@ -301,9 +308,10 @@ func (g *Guest) report(ctx context.Context, r deskyard.StepResult) error {
 	}
 }
 
-// tell sends results over the link. One that cannot be sent is in the journal, and
-// the service asks for it over the next link.
-func (g *Guest) tell(ctx context.Context, c *connection, session string) {
+// tell sends results over the link. One that cannot be sent ends the link: it is in
+// the journal, and the service, which asks for a step once over one link, asks for it
+// again over the next.
+func (g *Guest) tell(ctx context.Context, end context.CancelFunc, c *connection, session string) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -314,7 +322,9 @@ func (g *Guest) tell(ctx context.Context, c *connection, session string) {
 				err = c.call(ctx, reverse.GuestResultPath, reverse.GuestResult{Session: session, Step: r.ID, Result: b}, nil)
 			}
 			if err != nil && ctx.Err() == nil {
-				g.log.Warn("result of a step not told; the service will ask again", "step", r.ID, "err", err)
+				g.log.Warn("result of a step not told; the service will ask again over the next link", "step", r.ID, "err", err)
+				end()
+				return
 			}
 		}
 	}

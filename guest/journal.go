@@ -7,8 +7,13 @@ import (
 	"github.com/deskyard/deskyard"
 )
 
-// maxJournal is how many results are kept: far more than one machine's extensions.
-const maxJournal = 200
+// Bounds of the journal: far more results than one machine has extensions, and the
+// output of the newest alone. Whole, each byte escaped, it stays below maxFile, beyond
+// which it could not be read again.
+const (
+	maxJournal = 200
+	maxOutputs = 32
+)
 
 // journal remembers what came of each step, across reboots. It holds no secrets.
 type journal struct {
@@ -48,6 +53,11 @@ func (j *journal) record(r deskyard.StepResult) error {
 	kept = append(kept, r)
 	if len(kept) > maxJournal {
 		kept = kept[len(kept)-maxJournal:]
+	}
+	if old := len(kept) - maxOutputs; old > 0 {
+		for i := range kept[:old] {
+			kept[i].Output = ""
+		}
 	}
 	j.results = kept
 	return writeJSON(j.path, kept)

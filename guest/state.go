@@ -3,6 +3,8 @@ package guest
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -29,6 +31,13 @@ type State struct {
 	MachineID string `json:"machineId"`
 	Seed      []byte `json:"seed"` // Ed25519 private key
 	Enrolled  bool   `json:"enrolled"`
+	Invited   []byte `json:"invited,omitempty"` // SHA-256 of the invitation's token
+}
+
+// from reports whether the state was begun for an invitation.
+func (s State) from(i deskyard.Invitation) bool {
+	hash := sha256.Sum256([]byte(i.Token))
+	return s.MachineID == i.MachineID && (len(s.Invited) == 0 || subtle.ConstantTimeCompare(s.Invited, hash[:]) == 1)
 }
 
 // String does not tell the private key.
@@ -95,7 +104,8 @@ func begin(path string, i deskyard.Invitation) (State, error) {
 	if err != nil {
 		return State{}, fmt.Errorf("make the machine's key: %w", err)
 	}
-	s := State{MachineID: i.MachineID, Seed: private.Seed()}
+	hash := sha256.Sum256([]byte(i.Token))
+	s := State{MachineID: i.MachineID, Seed: private.Seed(), Invited: hash[:]}
 	s.BrokerURIs, s.CAPem = i.URLs, i.CAPem
 	return s, writeJSON(path, s)
 }
@@ -110,8 +120,8 @@ const credentialName = "deskyard.invitation"
 
 // findInvitation looks for the invitation.
 func (o Options) findInvitation() (deskyard.Invitation, error) {
-	var i deskyard.Invitation
 	for _, path := range o.invitations() {
+		var i deskyard.Invitation
 		if err := readJSON(path, &i); err != nil {
 			return i, err
 		}
@@ -119,7 +129,7 @@ func (o Options) findInvitation() (deskyard.Invitation, error) {
 			return i, nil
 		}
 	}
-	return i, ErrNoInvitation
+	return deskyard.Invitation{}, ErrNoInvitation
 }
 
 func (o Options) invitations() []string {

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/deskyard/deskyard"
@@ -12,6 +13,13 @@ const defaultStepTime = 90 * time.Minute
 
 // maxOutput is how much of a step's output is told: its end, where errors stand.
 const maxOutput = 4 << 10
+
+// Bounds of the rest of what is told: a result has to fit into one request, also when
+// a program wrote a megabyte into one line.
+const (
+	maxMessage = 2 << 10
+	maxCode    = 128
+)
 
 // work runs steps one after another until ctx ends.
 func (g *Guest) work(ctx context.Context) {
@@ -44,7 +52,7 @@ func (g *Guest) run(ctx context.Context, s deskyard.Step) (r deskyard.StepResult
 	}
 	r = deskyard.StepResult{ID: s.ID, State: deskyard.StepRunning, Started: g.now().UTC()}
 	if err := g.journal.record(r); err != nil {
-		return g.finish(r, Failed("JournalNotWritten", "The step was not run, for its beginning could not be written down: %v. Free some disk space in the machine.", err)), true
+		return g.close(g.finish(r, Failed("JournalNotWritten", "The step was not run, for its beginning could not be written down: %v. Free some disk space in the machine.", err))), true
 	}
 	if !known {
 		return g.close(g.finish(r, Failed("StepNotSupported", "This boot loader does not know steps of the kind %q. Update it.", s.Kind))), true
@@ -74,7 +82,7 @@ func (g *Guest) finish(r deskyard.StepResult, o Outcome) deskyard.StepResult {
 	if o.Code != "" {
 		r.State = deskyard.StepFailed
 	}
-	r.ExitCode, r.Output, r.Code, r.Message = o.ExitCode, tail(o.Output, maxOutput), o.Code, o.Message
+	r.ExitCode, r.Output, r.Code, r.Message = o.ExitCode, tail(o.Output, maxOutput), head(o.Code, maxCode), head(o.Message, maxMessage)
 	r.Ended = g.now().UTC()
 	return r
 }
@@ -87,10 +95,18 @@ func (g *Guest) close(r deskyard.StepResult) deskyard.StepResult {
 	return r
 }
 
+// head is the beginning of s, at most n bytes.
+func head(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
 // tail is the end of s, at most n bytes.
 func tail(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return "…" + s[len(s)-n:]
+	return "…" + strings.ToValidUTF8(s[len(s)-n:], "")
 }

@@ -63,13 +63,14 @@ func (a AgentStep) Run(ctx context.Context, s deskyard.Step) Outcome {
 			return o
 		}
 	}
+	handed := a.Now()
 	if err := a.handOver(settings, secrets.Token); err != nil {
 		return Failed("AgentNotInstalled", "%v", err)
 	}
 	if err := a.install(ctx, settings.Components); err != nil {
 		return Failed("AgentNotInstalled", "%v", err)
 	}
-	return a.await(ctx, secrets.Token)
+	return a.await(ctx, secrets.Token, handed)
 }
 
 // handOver writes the key where the agent looks for it; the agent erases it.

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +45,7 @@ const (
 	maxDownload  = 256 << 20
 	downloadTime = 10 * time.Minute
 	maxFiles     = 32
+	commandFile  = ".deskyard-command" // beside the downloads, which may be called command.sh
 )
 
 // Run fetches the files and runs the command.
@@ -56,7 +59,11 @@ func (s ScriptStep) Run(ctx context.Context, step deskyard.Step) Outcome {
 		return Failed("ScriptNotRun", "make a folder for the script: %v", err)
 	}
 	defer os.RemoveAll(folder)
-	for _, uri := range append(open.FileURIs, hidden.FileURIs...) {
+	files := slices.Concat(open.FileURIs, hidden.FileURIs)
+	if len(files) > maxFiles {
+		return Failed("InvalidSettings", "The extension names %d files; at most %d are fetched.", len(files), maxFiles)
+	}
+	for _, uri := range files {
 		if err := s.fetch(ctx, folder, uri); err != nil {
 			return Failed("DownloadFailed", "%v", err)
 		}
@@ -65,7 +72,7 @@ func (s ScriptStep) Run(ctx context.Context, step deskyard.Step) Outcome {
 	if err != nil {
 		return Failed("InvalidSettings", "%v", err)
 	}
-	return s.execute(ctx, folder, text, append(open.Params, hidden.Params...), hidden)
+	return s.execute(ctx, folder, text, slices.Concat(open.Params, hidden.Params), hidden)
 }
 
 // commandOf is the text of the script: what is hidden counts before what is open.
@@ -91,7 +98,7 @@ func commandOf(open, hidden scriptSettings) (string, error) {
 // execute writes the command into a file, so that nothing of it stands in the process
 // list, and runs it in the folder with its files.
 func (s ScriptStep) execute(ctx context.Context, folder, text string, params []scriptParameter, hidden scriptSettings) Outcome {
-	file := filepath.Join(folder, "command"+s.Suffix)
+	file := filepath.Join(folder, commandFile+s.Suffix)
 	if err := os.WriteFile(file, []byte(s.prologue(folder, params)+text+"\n"), 0o700); err != nil {
 		return Failed("ScriptNotRun", "write the script: %v", err)
 	}
@@ -125,12 +132,27 @@ func (s ScriptStep) prologue(folder string, params []scriptParameter) string {
 
 // plainName makes a variable's name of a parameter's.
 func plainName(s string) string {
+	if s == "" || s[0] >= '0' && s[0] <= '9' {
+		s = "_" + s
+	}
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
 		}
 		return '_'
 	}, s)
+}
+
+// secure is the client, held to https on its way through redirections too.
+func (s ScriptStep) secure() *http.Client {
+	c := *s.Client
+	c.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		if r.URL.Scheme != "https" || len(via) >= 10 {
+			return errors.New("it redirects to an address that is not https, or on and on")
+		}
+		return nil
+	}
+	return &c
 }
 
 // fetch downloads one file under the last part of its path.
@@ -140,8 +162,8 @@ func (s ScriptStep) fetch(ctx context.Context, folder, uri string) error {
 		return fmt.Errorf("fetch a file: its address is not of the form https://HOST/PATH")
 	}
 	name := path.Base(u.Path)
-	if name == "." || name == "/" || name == ".." {
-		return fmt.Errorf("fetch a file from %s: the address names none", u.Host)
+	if name == "." || name == "/" || name == ".." || strings.ContainsAny(name, "\\:\x00") || strings.HasPrefix(name, commandFile) {
+		return fmt.Errorf("fetch a file from %s: the address names none that can be kept", u.Host)
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadTime)
 	defer cancel()
@@ -149,8 +171,11 @@ func (s ScriptStep) fetch(ctx context.Context, folder, uri string) error {
 	if err != nil {
 		return fmt.Errorf("fetch %s from %s: %w", name, u.Host, err)
 	}
-	resp, err := s.Client.Do(req)
+	resp, err := s.secure().Do(req)
 	if err != nil {
+		if e := new(url.Error); errors.As(err, &e) {
+			err = e.Err // e itself repeats the address, whose query may be a signature
+		}
 		return fmt.Errorf("fetch %s from %s: %w", name, u.Host, err)
 	}
 	defer resp.Body.Close()
