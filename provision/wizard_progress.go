@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,19 @@ func (s *Service) RunProgress(ctx context.Context, pool arm.ResourceID, deployme
 		}
 		p.Hosts = append(p.Hosts, h)
 	}
+	if p.State == stateSucceeded && s.now().Before(d.Ended.Add(checksTime)) && slices.ContainsFunc(p.Hosts, isAboutReady) {
+		p.State = stateRunning
+	}
 	p.Summary = summary(p)
 	return p, nil
 }
+
+// checksTime bounds how long a run whose deployment has succeeded waits for its hosts'
+// health checks, which begin with the agents' links.
+const checksTime = 2 * time.Minute
+
+// isAboutReady reports whether a host has registered and is not Available yet.
+func isAboutReady(h deskyard.HostProgress) bool { return h.Stage == "Agent" }
 
 // findRun finds a run of a pool by its deployment's name, whatever its group.
 func (s *Service) findRun(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.Work, runState, error) {
