@@ -8,6 +8,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,12 +87,20 @@ func (h *house) add(ctx context.Context, t *testing.T, prefix string, more ...st
 		"--vnet", yard.VNet, "--subnet", yard.Subnet, "--admin-user", admin, "--os-disk-type", "StandardSSD_LRS"}, more...)...)
 }
 
-// inside runs a script in a machine with az and returns what it wrote.
+// inside runs a script in a machine by the machine's action runCommand and returns what
+// it wrote. Debian's az cannot: its module for that asks for an API that its SDK lacks.
 func (h *house) inside(ctx context.Context, vm, script string) (string, error) {
-	var answer struct{ Value []struct{ Message string } }
-	err := h.Az.JSON(ctx, &answer, "vm", "run-command", "invoke", "-g", yard.Group, "-n", vm, "--command-id", "RunShellScript", "--scripts", script)
+	body, err := json.Marshal(map[string]any{"commandId": "RunShellScript", "script": strings.Split(script, "\n")})
 	if err != nil {
 		return "", err
+	}
+	out, err := h.CLI(ctx, nil, "rest", "-m", "POST", "-u", h.ID("Microsoft.Compute/virtualMachines/"+vm)+"/runCommand?api-version=2024-07-01", "-b", string(body), "-o", "json")
+	if err != nil {
+		return "", err
+	}
+	var answer struct{ Value []struct{ Message string } }
+	if err := json.Unmarshal([]byte(out), &answer); err != nil {
+		return "", fmt.Errorf("read what the script wrote: %w: %s", err, out)
 	}
 	var text strings.Builder
 	for _, v := range answer.Value {
