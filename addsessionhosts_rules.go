@@ -232,9 +232,9 @@ func (c *runCheck) image() {
 	if c.facts.Image == nil {
 		why := c.facts.ImageWhy
 		if why == "" {
-			why = "It is not in the catalogue; deskyard image list shows what is."
+			why = "The image is not in the catalogue; deskyard image list shows what is."
 		}
-		c.fault("virtualMachines.imageReference", "The image cannot be used: %s", why)
+		c.fault("virtualMachines.imageReference", "%s", why)
 		return
 	}
 	if len(c.facts.Images) > 0 && !slices.Contains(c.facts.Images, c.facts.Image.Name) {
