@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // Image is an image version as templates name it.
@@ -34,6 +35,11 @@ func BuildImage(ctx context.Context, binary, packages, dir string, told io.Write
 	if err != nil {
 		return Image{}, err
 	}
+	unlock, err := alone(cache)
+	if err != nil {
+		return Image{}, err
+	}
+	defer unlock()
 	b, err := buildInto(ctx, binary, packages, cache, told)
 	if err != nil {
 		return Image{}, err
@@ -57,6 +63,21 @@ func cacheFolder() (string, error) {
 		return "", fmt.Errorf("find the cache: %w", err)
 	}
 	return filepath.Join(folder, "deskyard", "e2e"), nil
+}
+
+// alone waits until no other test builds into the cache.
+func alone(cache string) (unlock func(), err error) {
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		return nil, fmt.Errorf("make the cache: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(cache, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the cache: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the cache: %w", err), f.Close())
+	}
+	return func() { f.Close() }, nil
 }
 
 func buildInto(ctx context.Context, binary, packages, data string, told io.Writer) (b built, err error) {
