@@ -112,8 +112,9 @@ type agentStatus struct {
 }
 
 // await waits for the link. A refusal of the key is final; whatever else keeps the
-// agent away may pass.
-func (a AgentStep) await(ctx context.Context, token string) Outcome {
+// agent away may pass. What the agent said before the key was handed over was of
+// another key.
+func (a AgentStep) await(ctx context.Context, token string, handed time.Time) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, agentTime)
 	defer cancel()
 	tick := time.NewTicker(agentLook)
@@ -124,7 +125,7 @@ func (a AgentStep) await(ctx context.Context, token string) Outcome {
 			switch {
 			case last.State == "Linked" && !a.keyWaits():
 				return Outcome{Output: "Registered as " + last.Host + "."}
-			case last.Refused && a.keyWaits():
+			case last.Refused && a.keyWaits() && !last.Since.Before(handed):
 				return Failed("RegistrationRefused", "The host pool refused the machine: %s", strike(last.Why, token))
 			}
 		}
