@@ -26,6 +26,7 @@ type commandState struct {
 type waitingCommand struct {
 	Operation string    `json:"operation"` // also the step's id
 	Until     time.Time `json:"until"`
+	Begun     bool      `json:"begun,omitempty"` // the guest may have it: its link is waited for
 }
 
 // commandBodies are their texts and parameters, by operation; sealed.
@@ -50,7 +51,7 @@ func (s *Service) submitCommand(ctx context.Context, tx deskyard.Tx, j deskyard.
 	if len(st.Waiting) >= maxCommands {
 		return arm.Errorf(arm.Conflicting, "Conflict", "%d commands wait for the machine '%s' already. Try again when some of them have ended.", len(st.Waiting), j.ID.Name())
 	}
-	st.Waiting = append(st.Waiting, waitingCommand{op.ID, now.Add(commandTime)})
+	st.Waiting = append(st.Waiting, waitingCommand{Operation: op.ID, Until: now.Add(commandTime)})
 	bodies[op.ID] = j.Secrets
 	w.State, w.Sealed = encoded(st), s.o.Seal.Seal(encoded(bodies), commandBox(j.ID))
 	w.Due, w.Changed, w.Attempts, w.Problem = now, now, 0, ""
@@ -123,11 +124,17 @@ func (s *Service) command(ctx context.Context, id arm.ResourceID, c waitingComma
 	if err := readProperties(row, &p); err != nil {
 		return r, false, err
 	}
-	if s.o.Guests == nil || !s.o.Guests.Connected(p.VMID) {
+	late := !s.now().Before(c.Until)
+	if !late && !c.Begun && (s.o.Guests == nil || !s.o.Guests.Connected(p.VMID)) {
 		return failedStep("VMAgentNotReady", "The boot loader inside the machine has no link to the service, so no command can be run. Check that the machine runs; its boot diagnostics say more."), true, nil
 	}
-	if !s.now().Before(c.Until) {
+	if late || s.o.Guests == nil {
 		return failedStep("OperationTimedOut", "The command did not end in time."), true, nil
+	}
+	if !c.Begun {
+		if err := s.beginCommand(ctx, id, c.Operation); err != nil {
+			return r, false, err
+		}
 	}
 	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(c.Until.Sub(s.now())))
 	defer cancel()
@@ -139,6 +146,27 @@ func (s *Service) command(ctx context.Context, id arm.ResourceID, c waitingComma
 		return r, false, fmt.Errorf("run a command in %s: %w", id.Name(), err)
 	}
 	return r, true, nil
+}
+
+// beginCommand notes that the guest is about to hear of a command, so that the loss of
+// its link, or the service's restart, does not end a command that runs.
+func (s *Service) beginCommand(ctx context.Context, id arm.ResourceID, operation string) error {
+	return s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+		w, err := tx.Work(ctx, deskyard.WorkCommand, id)
+		if err != nil {
+			return err
+		}
+		st, _, err := s.openCommands(w)
+		if err != nil {
+			return err
+		}
+		for i := range st.Waiting {
+			st.Waiting[i].Begun = st.Waiting[i].Begun || st.Waiting[i].Operation == operation
+		}
+		w.State, w.Changed = encoded(st), s.now()
+		_, err = tx.PutWork(ctx, w)
+		return err
+	})
 }
 
 // endCommand ends a command's operation with its output and takes it off the list.

@@ -53,7 +53,10 @@ func (s *Service) submitExtension(ctx context.Context, tx deskyard.Tx, j deskyar
 		}
 	}
 	st.Operations = append(st.Operations, op.ID)
-	st.Delete = st.Delete || j.Verb == deskyard.JobDelete
+	st.Delete = j.Verb == deskyard.JobDelete // the last word counts
+	if st.Delete {
+		st.Step = "" // one that is made again afterwards runs anew
+	}
 	st.Until = now.Add(extensionTime)
 	if j.Secrets != nil {
 		w.Sealed = s.o.Seal.Seal(j.Secrets, extensionBox(j.ID))
@@ -89,7 +92,7 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 		return reconcile.Result{}, err
 	}
 	if st.Delete {
-		return s.dropExtension(ctx, w.ID, st)
+		return s.dropExtension(ctx, w.ID)
 	}
 	if len(st.Operations) == 0 {
 		return reconcile.Result{}, nil // it has run, and nobody asks for more
@@ -104,7 +107,11 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 			return s.endExtension(ctx, w, st, failedStep("SecretsLost", "The extension's protected settings cannot be opened; send them again."))
 		}
 	}
-	if digest := extensionDigest(e, secrets); st.Step == "" || st.Digest != digest || st.Ended && !st.Good {
+	invited, err := s.invitedAt(ctx, w.ID.Parent())
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if digest := extensionDigest(e, secrets, invited); st.Step == "" || st.Digest != digest || st.Ended && !st.Good {
 		st.Step, st.Digest, st.Ended, st.Good = uuid.NewString(), digest, false, false
 		if err := s.keepExtension(ctx, w.ID, st); err != nil {
 			return reconcile.Result{}, err
@@ -115,13 +122,37 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 	return s.runExtension(ctx, w, st, e, secrets)
 }
 
+// invitedAt tells one machine of a row from the one that replaced it: an extension that
+// ran in the former has not run in the latter.
+func (s *Service) invitedAt(ctx context.Context, parent arm.ResourceID) (string, error) {
+	machine, _, err := s.machineOf(ctx, parent)
+	if missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	var p machineProperties
+	if err := readProperties(machine, &p); err != nil {
+		return "", err
+	}
+	g, err := s.o.Store.Guest(ctx, p.VMID)
+	if missing(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprint(g.TokenExpires.UnixMicro()), nil
+}
+
 // extensionDigest tells whether the same is asked for again: then nothing is run.
-func extensionDigest(e deskyard.VMExtension, secrets json.RawMessage) string {
+func extensionDigest(e deskyard.VMExtension, secrets json.RawMessage, invited string) string {
 	tag := ""
 	if e.ForceUpdateTag != nil {
 		tag = *e.ForceUpdateTag
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{e.Publisher, e.Type, tag, string(e.Settings), string(secrets)}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{e.Publisher, e.Type, tag, string(e.Settings), string(secrets), invited}, "\x00")))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -132,7 +163,12 @@ func (s *Service) keepExtension(ctx context.Context, id arm.ResourceID, st exten
 		if err != nil {
 			return err
 		}
-		w.State, w.Changed = encoded(st), s.now()
+		var stands extensionState // with what was asked for meanwhile
+		if err := json.Unmarshal(w.State, &stands); err != nil {
+			return fmt.Errorf("read the work on %s: %w", id, err)
+		}
+		stands.Step, stands.Digest, stands.Ended, stands.Good = st.Step, st.Digest, st.Ended, st.Good
+		w.State, w.Changed = encoded(stands), s.now()
 		_, err = tx.PutWork(ctx, w)
 		return err
 	})
@@ -257,6 +293,9 @@ func (s *Service) endExtension(ctx context.Context, w deskyard.Work, st extensio
 			return err
 		}
 		if len(stands.Operations) > len(told) { // asked for again meanwhile
+			if stands.Step == "" {
+				st.Step = ""
+			}
 			st.Operations, st.Delete, st.Until = stands.Operations[len(told):], stands.Delete, stands.Until
 			kept.Due = now
 		}
@@ -296,20 +335,35 @@ func showInstance(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, r desk
 
 // dropExtension removes an extension's row. What it did in the machine stays done, as
 // in Azure.
-func (s *Service) dropExtension(ctx context.Context, id arm.ResourceID, st extensionState) (reconcile.Result, error) {
+func (s *Service) dropExtension(ctx context.Context, id arm.ResourceID) (reconcile.Result, error) {
+	again := false
 	err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+		w, err := tx.Work(ctx, deskyard.WorkExtension, id)
+		if err != nil {
+			return err
+		}
+		var stands extensionState
+		if err := json.Unmarshal(w.State, &stands); err != nil {
+			return fmt.Errorf("read the work on %s: %w", id, err)
+		}
+		if again = !stands.Delete; again {
+			return nil // asked for again meanwhile
+		}
 		if err := tx.DeleteResource(ctx, id); err != nil && !missing(err) {
 			return err
 		}
-		for _, op := range st.Operations {
+		for _, op := range stands.Operations {
 			if err := endOperation(ctx, tx, op, stateSucceeded, s.now(), nil); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !missing(err) {
 		return reconcile.Result{}, fmt.Errorf("remove the extension %s: %w", id, err)
+	}
+	if again {
+		return reconcile.Result{After: time.Millisecond}, nil
 	}
 	s.resourceChanged(ctx, id)
 	return reconcile.Result{Done: true}, nil
