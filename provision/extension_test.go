@@ -151,3 +151,33 @@ func TestACommandWaitsForALinkThatItWasBegunOver(t *testing.T) {
 		t.Errorf("%d runs of 3", n)
 	}
 }
+
+// TestACommandThatRunsOutlivesItsLink loses the link under a command, as a restart of
+// the service does, and looks that the command's own result is told.
+func TestACommandThatRunsOutlivesItsLink(t *testing.T) {
+	x, vm := ready(t)
+	x.halt() // the command is noted as begun, and the service ends before its result
+	op := x.ask(deskyard.WorkCommand, deskyard.JobRun, vm, `{"script":["true"]}`)
+	x.write(func(ctx context.Context, tx deskyard.Tx) error {
+		w, err := tx.Work(ctx, deskyard.WorkCommand, vm)
+		if err != nil {
+			return err
+		}
+		w.State = json.RawMessage(strings.Replace(string(w.State), `"operation"`, `"begun":true,"operation"`, 1))
+		_, err = tx.PutWork(ctx, w)
+		return err
+	})
+	x.guests.leave(guid(1))
+	x.run()
+	if err := x.s.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if x.operation(op).Done() {
+		t.Fatalf("ended without a link: %+v", x.operation(op).Error)
+	}
+	x.guests.mu.Lock()
+	x.guests.up[guid(1)] = true
+	x.guests.mu.Unlock()
+	x.s.Wake(deskyard.WorkCommand, vm)
+	x.ended(op, "Succeeded")
+}
