@@ -35,7 +35,7 @@ func (h *house) killed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("its QEMU killed, the host is Unavailable after %.1f s (%d looks)", time.Since(start).Seconds(), len(way))
-	if _, err := h.Az.Run(ctx, "vm", "start", "-g", yard.Group, "-n", "wz-0"); err != nil {
+	if _, err := h.CLI(ctx, nil, "rest", "-m", "POST", "-u", h.ID("Microsoft.Compute/virtualMachines/wz-0")+"/start?api-version=2024-07-01"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Pool.Watch(ctx, "wz-0", "Available", nil); err != nil {
@@ -74,7 +74,7 @@ func TestGuestThatNeverComesIsToldWithItsReason(t *testing.T) {
 	if p.ProvisioningState != "Failed" || p.Error.Code != "OSProvisioningTimedOut" || !strings.Contains(p.Error.Message, "screenshot") {
 		t.Errorf("the machine is %s: %+v", p.ProvisioningState, p.Error)
 	}
-	if _, err := h.Az.Run(ctx, "vm", "delete", "-g", yard.Group, "-n", "late-0", "--yes"); err != nil {
+	if _, err := h.CLI(ctx, nil, "rest", "-m", "DELETE", "-u", h.ID("Microsoft.Compute/virtualMachines/late-0")+"?api-version=2024-07-01"); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := h.Leftovers(ctx, yard.Pool, "late-0", p.VMID); err != nil || len(left) > 0 {
