@@ -75,6 +75,7 @@ type Agent struct {
 	tried  keyStamp           // the key file that was last looked at; used by Run alone
 	checks chan chan struct{} // asks for health checks now; closed back when done
 	jitter func(time.Duration) time.Duration
+	began  time.Time // monotonic: immune to steps of the clock
 	brokers
 }
 
@@ -99,7 +100,7 @@ func New(o Options) (*Agent, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &Agent{o: o, log: o.Log, now: o.Now, board: newBoard(), checks: make(chan chan struct{})}
+	a := &Agent{o: o, log: o.Log, now: o.Now, board: newBoard(), checks: make(chan chan struct{}), began: time.Now()}
 	a.jitter = func(d time.Duration) time.Duration { return rand.N(max(d, time.Millisecond)) }
 	return a, nil
 }

@@ -14,6 +14,7 @@ import (
 const (
 	checkEach = 30 * time.Second
 	checkSoon = 5 * time.Second // while something is wrong: it may just be starting
+	checkNow  = time.Second     // likewise, in the agent's first minute: it surely is
 	lookEach  = 2 * time.Second
 	checkTime = 10 * time.Second
 	lookTime  = 5 * time.Second
@@ -95,6 +96,9 @@ func (a *Agent) checkAll(ctx context.Context) time.Duration {
 	a.checkedIn = s.where()
 	a.brokers.mu.Unlock()
 	for _, r := range results {
+		if r.Result == deskyard.CheckFailed && time.Since(a.began) < time.Minute {
+			return checkNow
+		}
 		if r.Result == deskyard.CheckFailed {
 			return checkSoon
 		}

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -265,7 +264,7 @@ func (s *Server) guestPoll(r *http.Request, p reverse.GuestPoll) (any, error) {
 			return nil, arm.Errorf(arm.Unavailable, "ServiceUnavailable", "The service is stopping. Come again in some seconds.")
 		case <-hold.C:
 		case <-r.Context().Done():
-			return nil, fmt.Errorf("hold a poll of %s: %w", g.vm.Name(), r.Context().Err())
+			return nil, errNoSession // nobody hears it: the connection is gone
 		}
 		s.guests.mu.Lock()
 		work = g.work(p.Seen)

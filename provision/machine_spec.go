@@ -240,7 +240,7 @@ func (m *machineRun) neverCame(ctx context.Context, h Hypervisor, what string) *
 		tail = "its console ends with: " + last
 	}
 	return arm.Errorf(arm.Conflicting, "OSProvisioningTimedOut",
-		"OS Provisioning for VM '%s' did not finish: %s; %s. The machine is kept: look at its screen (az vm boot-diagnostics get-boot-log --ids %s, deskyard sessionhost screenshot), then repeat the request or delete it.",
+		"OS Provisioning for VM '%s' did not finish: %s; %s. The machine is kept: look at its console and screen (az vm boot-diagnostics get-boot-log-uris --ids %s), then repeat the request or delete it.",
 		m.id.Name(), what, tail, m.id)
 }
 
