@@ -235,30 +235,38 @@ func TestTheBoardTellsChangesAndNotTimes(t *testing.T) {
 }
 
 func TestChecksRunSoonerWhileOneFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		runs, healthyAfter := 0, 3
-		a := newAgent(t, func(o *Options) {
-			o.Checks = []Check{{deskyard.CheckURLs, func(context.Context, Surroundings) Finding {
-				runs++
-				return Finding{Failed: runs <= healthyAfter, Message: "x"}
-			}}}
+	for name, c := range map[string]struct {
+		age  time.Duration // of the agent
+		soon time.Duration
+	}{"while the machine comes up": {0, checkNow}, "later": {time.Hour, checkSoon}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				runs, healthyAfter := 0, 3
+				a := newAgent(t, func(o *Options) {
+					o.Checks = []Check{{deskyard.CheckURLs, func(context.Context, Surroundings) Finding {
+						runs++
+						return Finding{Failed: runs <= healthyAfter, Message: "x"}
+					}}}
+				})
+				a.began = time.Now().Add(-c.age)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); a.watch(ctx) }()
+				time.Sleep(3*c.soon + time.Second/2)
+				synctest.Wait()
+				if runs != 4 {
+					t.Errorf("%d runs in the first %s", runs, 3*c.soon)
+				}
+				time.Sleep(checkEach - time.Second)
+				synctest.Wait()
+				if runs != 4 {
+					t.Errorf("a healthy host is checked again before %s", checkEach)
+				}
+				cancel()
+				<-done
+			})
 		})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); a.watch(ctx) }()
-		time.Sleep(3*checkSoon + time.Second)
-		synctest.Wait()
-		if runs != 4 {
-			t.Errorf("%d runs in the first %s", runs, 3*checkSoon)
-		}
-		time.Sleep(checkEach - 2*time.Second)
-		synctest.Wait()
-		if runs != 4 {
-			t.Errorf("a healthy host is checked again after %s", checkEach)
-		}
-		cancel()
-		<-done
-	})
+	}
 }
 
 func TestACheckThatHangsIsCutOff(t *testing.T) {
