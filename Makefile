@@ -51,7 +51,7 @@ test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-hostile e2e-clie
 
 .PHONY: fuzz-short
 fuzz-short: ## each fuzz target for a few seconds
-	./bench/fuzz 5s
+	./bench/fuzz 3s
 
 .PHONY: e2e-postgres
 e2e-postgres: ## the store's conformance suite on a real PostgreSQL
