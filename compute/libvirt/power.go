@@ -66,7 +66,7 @@ func (d *Driver) start(ctx context.Context, m machine) error {
 	case golibvirt.DomainRunning, golibvirt.DomainBlocked:
 		return nil
 	case golibvirt.DomainPaused:
-		return d.do(ctx, quick, func(l *golibvirt.Libvirt) error { return l.DomainResume(m.Domain) })
+		return d.do(ctx, slow, func(l *golibvirt.Libvirt) error { return unlessRunning(l, m, l.DomainResume(m.Domain)) })
 	case golibvirt.DomainPmsuspended:
 		return d.do(ctx, quick, func(l *golibvirt.Libvirt) error { return l.DomainPmWakeup(m.Domain, 0) })
 	case golibvirt.DomainCrashed, golibvirt.DomainShutdown:
@@ -87,7 +87,7 @@ func (d *Driver) start(ctx context.Context, m machine) error {
 			return err
 		}
 		if _, err := l.DomainCreateWithFlags(m.Domain, 0); err != nil {
-			return err
+			return unlessRunning(l, m, err)
 		}
 		if asleep == 0 {
 			return nil
@@ -97,7 +97,21 @@ func (d *Driver) start(ctx context.Context, m machine) error {
 	})
 }
 
-// attach makes the interfaces' devices again: they do not outlive the host's boot.
+// unlessRunning forgives what libvirt says of a machine that runs by now: a start
+// that was cut off goes on in libvirtd.
+func unlessRunning(l *golibvirt.Libvirt, m machine, err error) error {
+	if !is(err, golibvirt.ErrOperationInvalid) {
+		return err
+	}
+	now, _, lookErr := l.DomainGetState(m.Domain, 0)
+	if lookErr == nil && golibvirt.DomainState(now) == golibvirt.DomainRunning {
+		return nil
+	}
+	return errors.Join(err, lookErr)
+}
+
+// attach looks whether the interfaces' devices are there: they do not outlive the
+// host's boot, and package compute/network makes them when the service starts.
 func (d *Driver) attach(ctx context.Context, m machine) error {
 	if d.o.Bridges == nil || m.Metadata.Machine.Network != NetworkBridge {
 		return nil
