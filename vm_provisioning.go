@@ -43,9 +43,6 @@ type Provisioned interface {
 // is left out of it (with omitzero), so that no model writes it to the store.
 type Secret struct{ text string }
 
-// NewSecret makes a secret of a text.
-func NewSecret(text string) Secret { return Secret{text} }
-
 // Reveal gives the text, to be sealed.
 func (s Secret) Reveal() string { return s.text }
 

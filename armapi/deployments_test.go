@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -242,17 +240,4 @@ func TestATemplatesHashIsThatOfItsMeaning(t *testing.T) {
 	one := f.do("POST", at, `{"a": 1, "b": [ ]}`).want(200).is("minifiedTemplate", `{"a":1,"b":[]}`)
 	f.do("POST", at, `{"a":1,"b":[]}`).want(200).is("templateHash", one.get("templateHash"))
 	f.do("POST", at, `{"a":2,"b":[]}`).want(200)
-}
-
-// templates finds Microsoft's own templates; the test is skipped where they are not.
-func microsoftTemplates(t *testing.T) string {
-	t.Helper()
-	dir := filepath.Join("..", "..", "shared", "data", "rds-templates")
-	if env := os.Getenv("DESKYARD_SHARED"); env != "" {
-		dir = filepath.Join(env, "data", "rds-templates")
-	}
-	if _, err := os.Stat(filepath.Join(dir, "AddVirtualMachinesTemplate.json")); err != nil {
-		t.Skipf("Microsoft's templates are not at %s", dir)
-	}
-	return dir
 }

@@ -104,13 +104,3 @@ func (v Value) marked() *Object {
 	}
 	return o
 }
-
-// allOf reports whether every argument is of kind.
-func allOf(args []Value, kind Kind) bool {
-	for _, a := range args {
-		if a.kind != kind {
-			return false
-		}
-	}
-	return true
-}

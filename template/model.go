@@ -91,9 +91,6 @@ func Parse(v Value) (*Template, error) {
 	return t, nil
 }
 
-// symbolic reports whether resources are named by symbols.
-func (t *Template) symbolic() bool { return t.Source.Member("resources").kind == KindObject }
-
 func (t *Template) readFunctions(v Value, bad *faults) {
 	for i, space := range v.Items() {
 		for _, m := range space.Member("members").Object().Members() {
