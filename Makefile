@@ -81,6 +81,18 @@ e2e-templates: build packages ## Microsoft's own templates make session hosts (s
 e2e-machines: build packages ## each parameter of the wizard has its effect on a real machine
 	./e2e/machines/run
 
+.PHONY: e2e-drivers
+e2e-drivers: ## the drivers' contract with guests that boot, on QEMU (root; 5 to 10 minutes; not in make test)
+	./e2e/drivers/run
+
+.PHONY: e2e-libvirt
+e2e-libvirt: ## the same on a libvirtd of its own (root, libvirt-daemon-system; not in make test)
+	./e2e/drivers/libvirt-run
+
+.PHONY: e2e-image
+e2e-image: build packages ## the desktop image built and booted in every way it boots (not in make test)
+	./e2e/image/run --deskyard bin/deskyard
+
 .PHONY: bench
 bench: build ## one line a figure: name, ours, baseline, ratio; also dist/bench.json
 	./bench/run $(DIST)/bench.json

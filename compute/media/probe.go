@@ -2,8 +2,8 @@ package media
 
 import _ "embed"
 
-// probeCode goes from reset to long mode and writes 0x21 to port 0xf4; its source is
-// compute/qemu/probe.asm.
+// probeCode is probe.asm, assembled: it goes from reset to long mode and writes 0x21 to
+// port 0xf4.
 //
 //go:embed probe.rom
 var probeCode []byte

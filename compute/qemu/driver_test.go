@@ -14,6 +14,7 @@ import (
 
 	"github.com/deskyard/deskyard/compute"
 	"github.com/deskyard/deskyard/compute/computetest"
+	"github.com/deskyard/deskyard/compute/media"
 )
 
 // subnet is what the tests' interfaces are in.
@@ -98,9 +99,7 @@ func signal(t *testing.T, d *Driver, id string, s syscall.Signal) {
 func TestProbeRunsUnderEmulation(t *testing.T) {
 	emptyImage(t) // skips without QEMU
 	dir := t.TempDir()
-	rom := make([]byte, probeROM)
-	copy(rom, probeCode)
-	copy(rom[probeROM-16:], resetVector)
+	rom := media.ProbeROM()
 	path := filepath.Join(dir, "rom")
 	if err := os.WriteFile(path, rom, 0o600); err != nil {
 		t.Fatal(err)

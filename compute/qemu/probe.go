@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -10,18 +9,11 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/deskyard/deskyard/compute/media"
 )
 
-// probeCode is probe.asm, assembled.
-//
-//go:embed probe.rom
-var probeCode []byte
-
-// resetVector is where a processor starts: jmp f000:0000.
-var resetVector = []byte{0xea, 0, 0, 0, 0xf0}
-
 const (
-	probeROM    = 64 << 10
 	probePasses = 0x21<<1 | 1 // what isa-debug-exit makes of the byte that the guest writes
 	// probeFor bounds the probe: it takes 0.1 s where it runs, and for ever where KVM
 	// opens but runs nothing.
@@ -44,9 +36,7 @@ func probeAccelerator(ctx context.Context, binary, dir string) (accelerator, err
 	if err := device.Close(); err != nil {
 		return accelerator{}, fmt.Errorf("probe KVM: %w", err)
 	}
-	rom := make([]byte, probeROM)
-	copy(rom, probeCode)
-	copy(rom[probeROM-16:], resetVector)
+	rom := media.ProbeROM()
 	work, err := os.MkdirTemp(dir, "probe")
 	if err != nil {
 		return accelerator{}, fmt.Errorf("probe KVM: %w", err)
