@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -110,15 +111,16 @@ func (d DomainStep) reach(ctx context.Context, domain string) Outcome {
 
 // join makes the computer's account.
 func (d DomainStep) join(ctx context.Context, domain, user, ou, password string) Outcome {
-	if !strings.Contains(user, "@") {
-		user += "@" + strings.ToUpper(domain)
-	} else if name, suffix, _ := strings.Cut(user, "@"); strings.EqualFold(suffix, domain) {
-		user = name + "@" + strings.ToUpper(domain)
-	}
+	user = principal(user, domain)
 	args := []string{"join", "--domain=" + domain, "--domain-realm=" + strings.ToUpper(domain), "--login-user=" + user, "--stdin-password",
 		"--os-name=Linux", "--show-details"}
 	if ou != "" {
 		args = append(args, "--domain-ou="+ou)
+	}
+	// Without it the computer's account says that its DNS name is the bare host name.
+	if host, err := os.Hostname(); err == nil {
+		host, _, _ = strings.Cut(host, ".")
+		args = append(args, "--host-fqdn="+strings.ToLower(host)+"."+domain)
 	}
 	out, exit, err := d.Runner.Run(ctx, password, "adcli", args...)
 	switch {
@@ -131,11 +133,22 @@ func (d DomainStep) join(ctx context.Context, domain, user, ou, password string)
 	return Outcome{Output: out}
 }
 
+// principal is the account's Kerberos name: realms are upper case. A suffix other than
+// the domain's stays as it is.
+func principal(user, domain string) string {
+	name, suffix, named := strings.Cut(user, "@")
+	if !named || strings.EqualFold(suffix, domain) {
+		return name + "@" + strings.ToUpper(domain)
+	}
+	return user
+}
+
 // joinFailure says in plain words what adcli said in its own.
 func joinFailure(out, domain, user, ou string) (code, message string) {
+	said := strings.ReplaceAll(strings.ToLower(out), "client's", "clients")
 	has := func(words ...string) bool {
 		for _, w := range words {
-			if strings.Contains(strings.ToLower(out), w) {
+			if strings.Contains(said, w) {
 				return true
 			}
 		}
@@ -144,15 +157,19 @@ func joinFailure(out, domain, user, ou string) (code, message string) {
 	switch {
 	case has("preauthentication failed", "invalid credentials", "password incorrect", "decrypt integrity"):
 		return "LogonFailure", "The password of " + user + " is wrong."
+	// The controller, not the account: its names are not registered, or reverse DNS
+	// gives it another one.
+	case has("server not found in kerberos database"):
+		return "DomainNotReachable", "The domain " + domain + " does not know its controller by the name that DNS gives. Check the controllers' records and service principal names."
 	case has("client not found", "not found in kerberos database"):
 		return "LogonFailure", "The domain " + domain + " has no account " + user + "."
 	case has("password has expired", "password expired"):
 		return "LogonFailure", "The password of " + user + " has expired."
 	case has("clients credentials have been revoked"):
 		return "LogonFailure", "The account " + user + " is locked or disabled."
-	case has("organizational unit", "no such object", "ou path"):
+	case has("organizational unit", "no such object", "ou path", "couldn't lookup computer container"):
 		return "OrganizationalUnitNotFound", "The organizational unit " + ou + " does not exist in " + domain + "."
-	case has("insufficient permissions", "insufficient access"):
+	case has("insufficient permissions", "insufficient access", "access denied"):
 		return "AccessDenied", "The account " + user + " may not join computers" + inOU(ou) + "."
 	case has("clock skew"):
 		return "ClockSkew", "The machine's clock is more than five minutes away from the domain's."
@@ -208,6 +225,11 @@ systemctl restart sssd
 // ReleaseStep takes the machine out of its directories before it is removed.
 type ReleaseStep struct{ Runner Runner }
 
+// forgetScript takes the domain's keys and configuration off the machine.
+const forgetScript = `systemctl stop sssd || true
+rm -f /etc/sssd/sssd.conf /etc/krb5.keytab
+`
+
 // releaseScript deletes the computer's account with the machine's own keys. A domain
 // lets computers do so only where that was delegated to them (SELF on the
 // organizational unit); elsewhere it needs an account, and the refusal is told.
@@ -218,9 +240,7 @@ cache=$(mktemp /run/deskyard-release.XXXXXX)
 trap 'rm -f "$cache"' EXIT
 kinit -k -c "FILE:$cache" "$(hostname -s | tr a-z A-Z | cut -c 1-15)\$"
 adcli delete-computer --domain="$domain" --login-ccache="FILE:$cache"
-systemctl stop sssd || true
-rm -f /etc/sssd/sssd.conf /etc/krb5.keytab
-`
+` + forgetScript
 
 // Run leaves.
 func (r ReleaseStep) Run(ctx context.Context, s deskyard.Step) Outcome {
@@ -239,10 +259,15 @@ func (r ReleaseStep) Run(ctx context.Context, s deskyard.Step) Outcome {
 	if !domainForm.MatchString(domain) || !joinerForm.MatchString(user) {
 		return Failed("InvalidSettings", "The domain or the account to leave it with is not well formed.")
 	}
-	out, exit, err := r.Runner.Run(ctx, secrets.Password, "adcli", "delete-computer", "--domain="+domain, "--login-user="+user, "--stdin-password")
+	out, exit, err := r.Runner.Run(ctx, secrets.Password, "adcli", "delete-computer", "--domain="+domain,
+		"--domain-realm="+strings.ToUpper(domain), "--login-user="+principal(user, domain), "--stdin-password")
 	out = strike(out, secrets.Password)
-	if err != nil || exit != 0 {
+	// An account that is gone already is what was asked for: a removal is repeated after
+	// the service was killed in the middle.
+	if gone := strings.Contains(out, "No computer account for"); err != nil || exit != 0 && !gone {
 		return Outcome{ExitCode: exit, Output: out, Code: "LeaveFailed", Message: "The computer's account stays in " + domain + ": " + lastLine(out)}
 	}
-	return Outcome{Output: out}
+	forgotten := shellOutcome(ctx, r.Runner, "", "set -eu\n"+forgetScript)
+	forgotten.Output = out + forgotten.Output
+	return forgotten
 }

@@ -125,13 +125,17 @@ func TestSettingsThatCouldBecomeOptionsAreRefused(t *testing.T) {
 
 func TestAJoinThatFailsSaysWhyWithoutThePassword(t *testing.T) {
 	for words, code := range map[string]string{
-		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Preauthentication failed":                          "LogonFailure",
-		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: x@CORP.EXAMPLE: Client 'x@CORP.EXAMPLE' not found in Kerberos database": "LogonFailure",
-		"adcli: joining domain corp.example failed: Couldn't authenticate as: x: Clients credentials have been revoked":                                    "LogonFailure",
-		"adcli: joining domain corp.example failed: The organizational unit does not exist: OU=Desks":                                                      "OrganizationalUnitNotFound",
-		"adcli: joining domain corp.example failed: Insufficient permissions to modify computer account: CN=h":                                             "AccessDenied",
-		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Cannot contact any KDC for realm 'CORP.EXAMPLE'":   "DomainNotReachable",
-		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Clock skew too great":                              "ClockSkew",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Preauthentication failed":                                                                              "LogonFailure",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: x@CORP.EXAMPLE: Client 'x@CORP.EXAMPLE' not found in Kerberos database":                                                     "LogonFailure",
+		"adcli: joining domain corp.example failed: Couldn't authenticate as: x: Clients credentials have been revoked":                                                                                        "LogonFailure",
+		"adcli: joining domain corp.example failed: The organizational unit does not exist: OU=Desks":                                                                                                          "OrganizationalUnitNotFound",
+		"adcli: joining domain corp.example failed: Insufficient permissions to modify computer account: CN=h":                                                                                                 "AccessDenied",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Cannot contact any KDC for realm 'CORP.EXAMPLE'":                                                       "DomainNotReachable",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: joiner@CORP.EXAMPLE: Clock skew too great":                                                                                  "ClockSkew",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate as: locked@CORP.EXAMPLE: Client's credentials have been revoked":                                                                "LogonFailure",
+		"adcli: joining domain corp.example failed: Couldn't lookup computer container: garbage: 00002032: ldb_search: invalid basedn '(null)'":                                                                "OrganizationalUnitNotFound",
+		"adcli: joining domain corp.example failed: Cannot set computer password: Access denied: Not permitted to change password":                                                                             "AccessDenied",
+		"adcli: couldn't connect to corp.example domain: Couldn't authenticate to active directory: SASL(-1): generic failure: GSSAPI Error: Unspecified GSS failure. (Server not found in Kerberos database)": "DomainNotReachable",
 		"adcli: something of which nothing is known": "JoinFailed",
 	} {
 		r := &answers{by: map[string]Outcome{"adcli": {ExitCode: 5, Output: "trying Join-pass-1\n" + words}}}
@@ -144,6 +148,28 @@ func TestAJoinThatFailsSaysWhyWithoutThePassword(t *testing.T) {
 		}
 		if len(r.ran) != 1 {
 			t.Errorf("%s: went on after the failure: %v", words, r.ran)
+		}
+	}
+}
+
+func TestADomainIsLeftInTheNameOfTheJoinAccountAndItsKeysForgotten(t *testing.T) {
+	for _, account := range []string{`"user":"joiner@corp.example"`, `"user":"CORP\\joiner","domain":"corp.example"`} {
+		for words, left := range map[string]bool{
+			"": true,
+			"adcli: deleting SH-0 in corp.example domain failed: No computer account for SH-0$ exists":                true,
+			"adcli: deleting SH-0 in corp.example domain failed: Insufficient permissions to delete computer account": false,
+		} {
+			r := &answers{by: map[string]Outcome{"adcli": {Output: words, ExitCode: len(words)}}}
+			o := ReleaseStep{Runner: r}.Run(t.Context(), deskyard.Step{ID: "r1", Secrets: json.RawMessage("{" + account + `,"password":"Join-pass-1"}`)})
+			if (o.Code == "") != left {
+				t.Errorf("%s, %q: %+v", account, words, o)
+			}
+			if !slices.Contains(r.ran[0].line, "--login-user=joiner@CORP.EXAMPLE") {
+				t.Errorf("%s: adcli was not given the account's principal: %v", account, r.ran[0].line)
+			}
+			if forgotten := len(r.ran) == 2 && strings.Contains(strings.Join(r.ran[1].line, " "), "/etc/krb5.keytab"); forgotten != left {
+				t.Errorf("%s, %q: keys forgotten: %v", account, words, forgotten)
+			}
 		}
 	}
 }
