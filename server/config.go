@@ -102,23 +102,11 @@ func (c *Config) Check() error {
 	if !domainForm.MatchString(c.Domain) {
 		fault("--domain %q is not a DNS domain in lower case", c.Domain)
 	}
-	if _, ok := logLevels[c.LogLevel]; !ok {
-		fault("--log-level %q is not debug, info, warn or error", c.LogLevel)
-	}
-	if c.LogFormat != "text" && c.LogFormat != "json" {
-		fault("--log-format %q is not text or json", c.LogFormat)
-	}
+	c.checkLog(fault)
 	if c.DrainFor < 0 || c.DrainFor > 10*time.Minute {
 		fault("--drain-for %s is not between 0 and 10 minutes", c.DrainFor)
 	}
-	if _, err := c.hypervisorEntries(); err != nil {
-		faults = append(faults, err)
-	}
-	for prefix, target := range c.TemplateMirror {
-		if !strings.HasPrefix(prefix, "https://") || target == "" {
-			fault("--template-mirror %s=%s is not of the form https://PREFIX=FOLDER or https://PREFIX=https://TARGET", prefix, target)
-		}
-	}
+	c.checkMachines(fault)
 	if c.KeepAudit == 0 {
 		c.KeepAudit = 400 * 24 * time.Hour
 	}
@@ -129,6 +117,27 @@ func (c *Config) Check() error {
 		c.Location = defaultLocations
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) checkLog(fault func(string, ...any)) {
+	if _, ok := logLevels[c.LogLevel]; !ok {
+		fault("--log-level %q is not debug, info, warn or error", c.LogLevel)
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		fault("--log-format %q is not text or json", c.LogFormat)
+	}
+}
+
+// checkMachines checks what concerns the making of machines.
+func (c *Config) checkMachines(fault func(string, ...any)) {
+	if _, err := c.hypervisorEntries(); err != nil {
+		fault("%w", err)
+	}
+	for prefix, target := range c.TemplateMirror {
+		if !strings.HasPrefix(prefix, "https://") || target == "" {
+			fault("--template-mirror %s=%s is not of the form https://PREFIX=FOLDER or https://PREFIX=https://TARGET", prefix, target)
+		}
+	}
 }
 
 func checkURL(flag, s string, fault func(string, ...any)) {
