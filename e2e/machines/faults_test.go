@@ -71,7 +71,7 @@ func TestGuestThatNeverComesIsToldWithItsReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := vm.Properties
-	if p.ProvisioningState != "Failed" || p.Error.Code != "OSProvisioningTimedOut" || !strings.Contains(p.Error.Message, "screenshot") {
+	if p.ProvisioningState != "Failed" || p.Error.Code != "OSProvisioningTimedOut" || !strings.Contains(p.Error.Message, "boot-diagnostics") {
 		t.Errorf("the machine is %s: %+v", p.ProvisioningState, p.Error)
 	}
 	if _, err := h.CLI(ctx, nil, "rest", "-m", "DELETE", "-u", h.ID("Microsoft.Compute/virtualMachines/late-0")+"?api-version=2024-07-01"); err != nil {
