@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/deskyard/deskyard/compute/media"
@@ -63,6 +65,11 @@ func runProbe(ctx context.Context, binary, accel, rom string) (passes bool, said
 	cmd := exec.CommandContext(ctx, binary, "-accel", accel, "-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none",
 		"-m", "16", "-no-reboot", "-bios", rom, "-device", "isa-debug-exit,iobase=0xf4,iosize=4")
 	cmd.WaitDelay = time.Second
+	// A guest that spins must not outlive a service that is killed meanwhile. The signal
+	// comes with the end of the thread that started it, so the thread is held.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
