@@ -90,7 +90,7 @@ func (d *guestDoor) Invite(ctx context.Context, tx deskyard.Tx, vm arm.ResourceI
 	token := base64.RawURLEncoding.EncodeToString(secret)
 	hash := sha256.Sum256([]byte(token))
 	g, err := tx.Guest(ctx, machineID)
-	if err != nil && !isMissing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return deskyard.Invitation{}, err
 	}
 	expires := d.now().Add(life)

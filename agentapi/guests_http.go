@@ -86,7 +86,7 @@ func (s *Server) guestEnroll(r *http.Request, e reverse.GuestEnroll) (any, error
 	var vm arm.ResourceID
 	err = s.o.Store.Write(r.Context(), func(ctx context.Context, tx deskyard.Tx) error {
 		g, err := tx.Guest(ctx, e.MachineID)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			return errNotInvited
 		}
 		if err != nil {
@@ -154,7 +154,7 @@ func (s *Server) guestOpen(r *http.Request, o reverse.GuestOpen) (any, error) {
 		return nil, arm.Errorf(arm.Forbidden, "ChallengeNotValid", "The challenge has expired. Ask for another.")
 	}
 	g, err := s.o.Store.Guest(r.Context(), id)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return nil, errGuestUnknown
 	}
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *Server) guestSeen(ctx context.Context, g deskyard.Guest, facts deskyard
 		_, err = tx.PutGuest(ctx, stored)
 		return err
 	})
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return errGuestUnknown
 	}
 	return err

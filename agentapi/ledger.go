@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
 )
 
 // Pace of the ledger: changes of one host within gather are one write, and a
@@ -118,7 +119,7 @@ func (g *ledger) write(ctx context.Context, hosts map[string][]change) error {
 	return g.store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		for id, changes := range hosts {
 			h, err := tx.SessionHostByObjectID(ctx, id)
-			if isMissing(err) {
+			if arm.IsMissing(err) {
 				continue // removed meanwhile
 			}
 			if err != nil {

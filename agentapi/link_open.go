@@ -96,7 +96,7 @@ func (s *Server) open(f *frames, from netip.Addr) (*link, error) {
 	}
 	h, err := s.o.Store.SessionHostByObjectID(ctx, auth.HostID)
 	switch {
-	case isMissing(err):
+	case arm.IsMissing(err):
 		return nil, s.refuse(f, auth.HostID, reverse.RefusedUnknown,
 			"The service has no such session host: it was removed from its pool. Register the machine again with a valid key.", retryUnknown)
 	case err != nil:
@@ -181,7 +181,7 @@ func (s *Server) storeAdmission(ctx context.Context, h deskyard.SessionHost, aut
 		}
 		proven := h.PublicKey
 		h, err = s.o.Store.SessionHostByObjectID(ctx, auth.HostID)
-		if isMissing(err) || err == nil && (!h.RevokedAt.IsZero() || !bytes.Equal(h.PublicKey, proven)) {
+		if arm.IsMissing(err) || err == nil && (!h.RevokedAt.IsZero() || !bytes.Equal(h.PublicKey, proven)) {
 			return a, true, nil
 		}
 		if err != nil {

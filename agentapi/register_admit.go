@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -36,7 +35,7 @@ func (s *Server) admitMachine(ctx context.Context, tx deskyard.Tx, a *attempt) (
 	id := key.PoolID.Child("sessionHosts", a.name)
 	old, err := tx.SessionHost(ctx, id)
 	switch {
-	case isMissing(err):
+	case arm.IsMissing(err):
 		err = nil
 	case err != nil:
 		return h, false, err
@@ -86,7 +85,7 @@ func ownMachine(ctx context.Context, tx deskyard.Tx, m deskyard.Machine, old des
 		return old.ResourceID, nil
 	}
 	g, err := tx.Guest(ctx, m.SMBIOSID)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return old.ResourceID, nil
 	}
 	return g.VM.String(), err
@@ -115,7 +114,7 @@ func openPool(ctx context.Context, tx deskyard.Tx, a *attempt) (key deskyard.Reg
 		return arm.Errorf(arm.Forbidden, "INVALID_REGISTRATION_TOKEN", "The registration key is not valid: %s. Generate a new key for the host pool.", why)
 	}
 	key, err = tx.RegistrationKey(ctx, a.keyID)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return key, pool, invalid("it was deleted")
 	}
 	if err != nil {
@@ -125,7 +124,7 @@ func openPool(ctx context.Context, tx deskyard.Tx, a *attempt) (key deskyard.Reg
 		return key, pool, invalid("it is for another host pool")
 	}
 	pool, err = tx.Resource(ctx, key.PoolID)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return key, pool, invalid("its host pool was deleted")
 	}
 	if err != nil {
@@ -214,9 +213,4 @@ func poolProperties(r deskyard.Resource) (deskyard.HostPool, error) {
 		return p, fmt.Errorf("decode host pool %s: %w", r.ID, err)
 	}
 	return p, nil
-}
-
-func isMissing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
 }

@@ -89,7 +89,7 @@ func (s *Server) refresh(p *pool) error {
 	ctx, cancel := context.WithTimeout(s.ctx, requestTime)
 	defer cancel()
 	r, err := s.o.Store.Resource(ctx, p.id)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return nil // its hosts are being dropped
 	}
 	if err != nil {

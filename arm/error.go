@@ -1,6 +1,9 @@
 package arm
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Error is ARM's error body, used as a Go error throughout. It carries no HTTP
 // status: armapi maps Kind to one, in one place.
@@ -55,6 +58,13 @@ func (e *Error) WithTarget(target string) *Error {
 	c := *e
 	c.Target = target
 	return &c
+}
+
+// IsMissing reports whether err says that something does not exist: an Error of kind
+// Missing, wrapped or not.
+func IsMissing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == Missing
 }
 
 // NotFound is the gateway's answer for a resource that does not exist, in the

@@ -184,7 +184,7 @@ func storeAssignment(ctx context.Context, tx deskyard.Tx, a rbac.Assignment, p d
 		}
 		status, old = http.StatusOK, stored
 		a.CreatedBy, a.CreatedOn = was.CreatedBy, was.CreatedOn
-	case !isMissing(err):
+	case !arm.IsMissing(err):
 		return a, 0, err
 	}
 	row, err := a.Row()
@@ -206,11 +206,11 @@ func scopeExists(ctx context.Context, tx deskyard.Reader, scope arm.ResourceID) 
 		return nil
 	}
 	_, err := tx.Resource(ctx, scope)
-	if isMissing(err) && strings.EqualFold(scope.Type(), "Microsoft.DesktopVirtualization/hostPools/sessionHosts") {
+	if arm.IsMissing(err) && strings.EqualFold(scope.Type(), "Microsoft.DesktopVirtualization/hostPools/sessionHosts") {
 		_, err = tx.SessionHost(ctx, scope)
 	}
-	if isMissing(err) && scope.ResourceGroup != "" && len(scope.Segments) > 0 {
-		if _, groupErr := tx.Resource(ctx, scope.Group()); isMissing(groupErr) {
+	if arm.IsMissing(err) && scope.ResourceGroup != "" && len(scope.Segments) > 0 {
+		if _, groupErr := tx.Resource(ctx, scope.Group()); arm.IsMissing(groupErr) {
 			return arm.NotFound(scope.Group())
 		}
 	}
@@ -223,7 +223,7 @@ func roleExists(ctx context.Context, tx deskyard.Reader, a rbac.Assignment) erro
 		return nil
 	}
 	_, err := customRole(ctx, tx, a.RoleGUID)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return arm.Errorf(arm.Invalid, "RoleDefinitionDoesNotExist", "The specified role definition with ID '%s' does not exist.", a.RoleGUID)
 	}
 	return err
@@ -251,7 +251,7 @@ func (z *authorization) deleteAssignment(ctx context.Context, req *Request) (Res
 	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		gone = nil
 		row, err := tx.Resource(ctx, req.ID)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			return nil
 		} else if err != nil {
 			return err

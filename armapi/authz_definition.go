@@ -334,7 +334,7 @@ func (z *authorization) deleteDefinition(ctx context.Context, req *Request) (Res
 			return arm.Errorf(arm.Invalid, "RoleDefinitionHasAssignments",
 				"There are existing role assignments referencing role '%s' (%d, the first is '%s'). Delete them before the role.", d.Name, n, used[role.Key()][0])
 		}
-		if err := tx.DeleteResource(ctx, d.Resource); err != nil && !isMissing(err) {
+		if err := tx.DeleteResource(ctx, d.Resource); err != nil && !arm.IsMissing(err) {
 			return err
 		}
 		return rbac.Stamp(ctx, tx)

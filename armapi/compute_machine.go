@@ -120,7 +120,7 @@ func (s *Server) sameRegion(ctx context.Context, w *Write, at, text string) (des
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidResourceReference", "The value '%s' is not a resource id.", clip(text)).WithTarget(at)
 	}
 	r, err := w.Tx.Resource(ctx, id)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return r, arm.Errorf(arm.Invalid, "InvalidResourceReference",
 			"Resource %s referenced by resource %s was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.", id, w.New.ID).WithTarget(at)
 	}

@@ -32,7 +32,7 @@ func (y *yard) Admit(context.Context, deskyard.Tx, *deskyard.Resource, *deskyard
 func (y *yard) Submit(ctx context.Context, tx deskyard.Tx, j deskyard.Job) (deskyard.Operation, error) {
 	op := deskyard.Operation{ID: newID(), Scope: j.ID, Status: "Running", Started: storeTime(y.f.now)}
 	if j.Kind == deskyard.WorkMachine {
-		if _, err := tx.Work(ctx, j.Kind, j.ID); isMissing(err) {
+		if _, err := tx.Work(ctx, j.Kind, j.ID); arm.IsMissing(err) {
 			if _, err := tx.PutWork(ctx, deskyard.Work{Kind: j.Kind, ID: j.ID, Created: y.f.now, Changed: y.f.now}); err != nil {
 				return op, err
 			}

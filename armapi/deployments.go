@@ -129,7 +129,7 @@ func (s *Server) putDeployment(ctx context.Context, req *Request) (Response, err
 	var row deskyard.Resource
 	err = req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		status = http.StatusOK
-		if _, err := tx.Resource(ctx, req.ID); isMissing(err) {
+		if _, err := tx.Resource(ctx, req.ID); arm.IsMissing(err) {
 			status = http.StatusCreated
 		}
 		if err := s.groupExists(ctx, tx, req.ID); err != nil {
@@ -218,7 +218,7 @@ func (s *Server) loadDeployment(ctx context.Context, id arm.ResourceID) (deskyar
 		return deskyard.Resource{}, err
 	}
 	r, err := s.store.Resource(ctx, id)
-	if !isMissing(err) {
+	if !arm.IsMissing(err) {
 		return r, err
 	}
 	if err := s.groupExists(ctx, s.store, id); err != nil {

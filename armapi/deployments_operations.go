@@ -37,7 +37,7 @@ func (s *Server) deleteDeployment(ctx context.Context, req *Request) (Response, 
 	operation := uuid.NewString()
 	err := req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		_, err := tx.Resource(ctx, req.ID)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			if err := s.groupExists(ctx, tx, req.ID); err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (s *Server) getDeploymentOperation(ctx context.Context, req *Request) (Resp
 // deploymentStatus is what Azure-AsyncOperation of a deployment points at.
 func (s *Server) deploymentStatus(ctx context.Context, req *Request) (Response, error) {
 	o, err := s.store.Operation(ctx, req.ID.Name())
-	if isMissing(err) || err == nil && !o.Scope.Equal(req.ID.Parent()) {
+	if arm.IsMissing(err) || err == nil && !o.Scope.Equal(req.ID.Parent()) {
 		return Response{}, arm.Errorf(arm.Missing, "OperationNotFound", "The operation '%s' could not be found.", clip(req.ID.Name()))
 	}
 	if err != nil {

@@ -29,7 +29,7 @@ func referred[M any](ctx context.Context, reader deskyard.Reader, path, id, code
 		return deskyard.Resource{}, nil, arm.Errorf(arm.Invalid, code, "The value '%s' is not a resource id.", clip(id)).WithTarget(path)
 	}
 	r, err := reader.Resource(ctx, parsed)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return r, nil, arm.Errorf(arm.Invalid, code, "The resource '%s' that the request refers to does not exist. Create it first.", parsed).WithTarget(path)
 	}
 	if err != nil {

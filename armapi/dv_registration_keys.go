@@ -128,7 +128,7 @@ func (s *Server) revokeRegistrationKey(ctx context.Context, q *Request) (Respons
 // keyOfPool reads a key and refuses one of another pool.
 func keyOfPool(ctx context.Context, tx deskyard.Tx, pool *deskyard.HostPool, id string) (deskyard.RegistrationKey, error) {
 	key, err := tx.RegistrationKey(ctx, id)
-	if isMissing(err) || err == nil && !strings.EqualFold(key.Pool, pool.ObjectID) {
+	if arm.IsMissing(err) || err == nil && !strings.EqualFold(key.Pool, pool.ObjectID) {
 		return key, arm.Errorf(arm.Missing, "RegistrationKeyNotFound",
 			"The host pool has no registration key '%s'. listRegistrationKeys gives those that it has.", clip(id)).WithTarget("keyId")
 	}

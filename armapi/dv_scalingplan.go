@@ -266,7 +266,7 @@ func (s *Server) listScalingPlansOfPool(ctx context.Context, q *Request) (Respon
 	var rows []deskyard.Resource // one at most: a pool has one plan
 	for _, id := range plans[q.ID.Key()] {
 		r, err := s.store.Resource(ctx, id)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			continue // deleted since
 		}
 		if err != nil {

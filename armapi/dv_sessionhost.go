@@ -145,7 +145,7 @@ func timeOrNull(t time.Time) *arm.Time {
 // it registered with the short name, or the other way round.
 func (s *Server) findHost(ctx context.Context, reader deskyard.Reader, id arm.ResourceID) (deskyard.SessionHost, error) {
 	h, err := reader.SessionHost(ctx, id)
-	if !isMissing(err) {
+	if !arm.IsMissing(err) {
 		return h, err
 	}
 	if _, err := s.load(ctx, reader, id.Parent()); err != nil {
@@ -156,7 +156,7 @@ func (s *Server) findHost(ctx context.Context, reader deskyard.Reader, id arm.Re
 		if err == nil && strings.EqualFold(h.Machine.FQDN, id.Name()) {
 			return h, nil
 		}
-		if err != nil && !isMissing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return h, err
 		}
 	}
@@ -298,7 +298,7 @@ func (s *Server) deleteSessionHost(ctx context.Context, q *Request) (Response, e
 	err := q.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		objectID = ""
 		h, err := s.findHost(ctx, tx, q.ID)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			return s.groupExists(ctx, tx, q.ID)
 		}
 		if err != nil {

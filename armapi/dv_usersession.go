@@ -211,7 +211,7 @@ func (s *Server) command(ctx context.Context, f foundSession, c deskyard.Command
 func (s *Server) deleteUserSession(ctx context.Context, q *Request) (Response, error) {
 	force := strings.EqualFold(q.query["force"], "true")
 	f, err := s.findSession(ctx, s.store, q.ID)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return Response{Status: http.StatusNoContent}, s.groupExists(ctx, s.store, q.ID)
 	}
 	if err != nil {
@@ -229,7 +229,7 @@ func (s *Server) deleteUserSession(ctx context.Context, q *Request) (Response, e
 func (s *Server) dropSession(ctx context.Context, q *Request, f foundSession) error {
 	return q.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		h, err := tx.SessionHost(ctx, f.host.ID)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			return nil
 		}
 		if err != nil {

@@ -86,9 +86,3 @@ func writeError(w http.ResponseWriter, method string, f refusal) {
 	w.WriteHeader(f.status)
 	_, _ = w.Write(body) // the caller hung up: there is nobody left to tell
 }
-
-// isMissing reports whether err says that something does not exist.
-func isMissing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
-}

@@ -130,7 +130,7 @@ func (x *exchange) answer(ctx context.Context, row *ResourceType, r deskyard.Res
 // parent or the resource itself.
 func (s *Server) load(ctx context.Context, reader deskyard.Reader, id arm.ResourceID) (deskyard.Resource, error) {
 	r, err := reader.Resource(ctx, id)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return r, s.missing(ctx, reader, id)
 	}
 	return r, err
@@ -150,7 +150,7 @@ func (s *Server) groupExists(ctx context.Context, reader deskyard.Reader, id arm
 		return nil
 	}
 	_, err := reader.Resource(ctx, id.Group())
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return arm.NotFound(id.Group())
 	}
 	return err
@@ -170,7 +170,7 @@ func (s *Server) parentExists(ctx context.Context, reader deskyard.Reader, id ar
 		return nil
 	}
 	_, err := reader.Resource(ctx, parent)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return arm.Errorf(arm.Missing, "ParentResourceNotFound",
 			"Can not perform requested operation on nested resource. Parent resource '%s' not found.", strings.Join(parent.Names(), "/"))
 	}

@@ -119,7 +119,7 @@ func (j *writing) current(ctx context.Context, tx deskyard.Tx) (*deskyard.Resour
 			return nil, err
 		}
 		return &r, j.x.checkMatch(&r)
-	case !isMissing(err):
+	case !arm.IsMissing(err):
 		return nil, err
 	case !j.replace:
 		return nil, j.x.s.missing(ctx, tx, id)
@@ -238,7 +238,7 @@ func (x *exchange) delete(ctx context.Context) (Response, error) {
 	force := strings.EqualFold(x.query["force"], "true")
 	err := x.s.store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		old, err := tx.Resource(ctx, x.target.id)
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			if err := x.s.groupExists(ctx, tx, x.target.id); err != nil {
 				return err
 			}

@@ -67,7 +67,7 @@ func (s *Server) hybridMachineType() ResourceType {
 func (s *Server) hybridMachineIdle(ctx context.Context, w *Write, _ bool) error {
 	instance := instanceOf(w.Old.ID)
 	_, err := w.Tx.Resource(ctx, instance)
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {

@@ -130,7 +130,7 @@ func (x *exchange) check(ctx context.Context, body json.RawMessage) error {
 	switch {
 	case err == nil:
 		j.write.Old = &old
-	case !isMissing(err):
+	case !arm.IsMissing(err):
 		return err
 	}
 	if err := j.prepare(j.write.Now); err != nil {

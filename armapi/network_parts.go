@@ -182,7 +182,7 @@ func (n *nested[P, E]) delete(ctx context.Context, req *Request) (Response, erro
 		words := strings.Split(n.path, "/")
 		return n.remove(ctx, tx, r.ID.Child(words[1], req.ID.Name()))
 	})
-	if !gone && (err == errGone || isMissing(err)) {
+	if !gone && (err == errGone || arm.IsMissing(err)) {
 		return Response{Status: http.StatusNoContent}, n.server.groupExists(ctx, n.server.store, req.ID)
 	}
 	return Response{}, err
@@ -194,7 +194,7 @@ func (n *nested[P, E]) change(ctx context.Context, req *Request, edit func(desky
 	var now *P
 	err := req.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		r, old, err := n.parent(ctx, tx, req.ID.Parent())
-		if isMissing(err) {
+		if arm.IsMissing(err) {
 			return n.server.parentExists(ctx, tx, req.ID)
 		}
 		if err != nil {

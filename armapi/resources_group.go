@@ -267,7 +267,7 @@ func (g *groupRemoval) remove(ctx context.Context, tx deskyard.Tx, r deskyard.Re
 	if row == nil || row.New == nil {
 		return fmt.Errorf("remove %s: its type is not in the table", r.ID)
 	}
-	if _, err := tx.Resource(ctx, r.ID); isMissing(err) {
+	if _, err := tx.Resource(ctx, r.ID); arm.IsMissing(err) {
 		return nil // went with another
 	} else if err != nil {
 		return err

@@ -24,7 +24,7 @@ func (s *Server) operationDoors() []Door {
 func (s *Server) findOperation(ctx context.Context, req *Request) (deskyard.Operation, error) {
 	id := req.Vars["operation"]
 	o, err := s.store.Operation(ctx, id)
-	if isMissing(err) || err == nil && !sameSubscription(o.Scope, req.ID) {
+	if arm.IsMissing(err) || err == nil && !sameSubscription(o.Scope, req.ID) {
 		return o, arm.Errorf(arm.Missing, "OperationNotFound", "The operation '%s' could not be found.", clip(id))
 	}
 	return o, err

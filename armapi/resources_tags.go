@@ -201,7 +201,7 @@ func subscriptionTagsName(scope arm.ResourceID) string {
 
 func subscriptionTags(ctx context.Context, reader deskyard.Reader, scope arm.ResourceID) (map[string]string, error) {
 	doc, err := reader.Setting(ctx, subscriptionTagsName(scope))
-	if isMissing(err) {
+	if arm.IsMissing(err) {
 		return nil, nil
 	}
 	if err != nil {

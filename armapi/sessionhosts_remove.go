@@ -53,7 +53,7 @@ func (s *Server) removeSessionHost(ctx context.Context, q *Request, replace bool
 		h, err := s.findHost(ctx, tx, q.ID)
 		if err == nil {
 			id = h.ID
-		} else if !isMissing(err) {
+		} else if !arm.IsMissing(err) {
 			return err
 		}
 		op, err = m.RemoveSessionHost(ctx, tx, provision.RemovalRequest{

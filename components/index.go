@@ -3,7 +3,6 @@ package components
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +83,7 @@ type settings interface {
 func loadIndex(ctx context.Context, s settings) (index, error) {
 	var x index
 	doc, err := s.Setting(ctx, settingName)
-	if missing := (*arm.Error)(nil); errors.As(err, &missing) && missing.Kind == arm.Missing {
+	if arm.IsMissing(err) {
 		return x, nil
 	}
 	if err != nil {

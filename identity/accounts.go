@@ -261,21 +261,21 @@ func (s *Service) object(ctx context.Context, objectID string) (object, error) {
 	if err == nil {
 		return object{kind: directory.KindUser, user: u}, nil
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return object{}, err
 	}
 	sp, err := s.store.ServicePrincipal(ctx, id)
 	if err == nil {
 		return object{kind: directory.KindServicePrincipal, sp: sp}, nil
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return object{}, err
 	}
 	g, err := s.store.Group(ctx, id)
 	if err == nil {
 		return object{kind: directory.KindGroup, group: g}, nil
 	}
-	if missing(err) {
+	if arm.IsMissing(err) {
 		err = notFound(objectID)
 	}
 	return object{}, err

@@ -66,7 +66,7 @@ func newServicePrincipal(n NewServicePrincipal, now time.Time) directory.Service
 func (s *Service) ServicePrincipal(ctx context.Context, id string) (directory.ServicePrincipal, error) {
 	id = strings.ToLower(id)
 	sp, err := s.store.ServicePrincipal(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return s.store.ServicePrincipalByAppID(ctx, id)
 	}
 	return sp, err

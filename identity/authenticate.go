@@ -220,7 +220,7 @@ func (s *Service) lookUp(ctx context.Context, objectID, kind string) (account, e
 }
 
 func notFoundOr(err error, what, id string) (account, error) {
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return account{}, nil
 	}
 	return account{}, fmt.Errorf("%s %s: %w", what, id, err)

@@ -58,7 +58,7 @@ func Bootstrap(ctx context.Context, store Store, f Foundation) (c Credentials, f
 	if err == nil {
 		return Credentials{TenantID: t.ID}, false, nil
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return Credentials{}, false, fmt.Errorf("read the tenant: %w", err)
 	}
 	now, passwords := time.Now, f.Passwords

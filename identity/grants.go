@@ -18,6 +18,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -217,7 +218,7 @@ func (i *issuer) DeviceToken(ctx context.Context, r *op.ClientRequest[oidc.Devic
 func (s *Service) answerUser(ctx context.Context, g directory.Grant, grantType string) (*op.Response, error) {
 	d := doorOf(ctx)
 	u, err := s.store.User(ctx, g.Subject)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return nil, s.broken(ctx, fmt.Errorf("read user %s: %w", g.Subject, err))
 	}
 	switch {
@@ -311,7 +312,7 @@ func (s *Service) grantRefused(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &known):
 		return known
-	case errors.Is(err, errMalformed), missing(err):
+	case errors.Is(err, errMalformed), arm.IsMissing(err):
 		return invalidGrant("AADSTS70000: Provided grant is invalid or malformed.")
 	case errors.Is(err, errExpired):
 		return invalidGrant("AADSTS70008: The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.")

@@ -102,10 +102,10 @@ func (c *graphCall) listApplications(ctx context.Context) (int, any, error) {
 func (c *graphCall) principalNamed(ctx context.Context) (directory.ServicePrincipal, error) {
 	id := strings.ToLower(c.ids[0])
 	sp, err := c.s.ServicePrincipal(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		sp, err = c.s.store.ServicePrincipalByApplicationID(ctx, id)
 	}
-	if missing(err) {
+	if arm.IsMissing(err) {
 		err = notFound(c.ids[0])
 	}
 	return sp, err
@@ -196,7 +196,7 @@ func (c *graphCall) createServicePrincipal(ctx context.Context) (int, any, error
 	var err error
 	if b.AppID == "" {
 		sp, err = c.makeApplication(ctx)
-	} else if sp, err = c.s.store.ServicePrincipalByAppID(ctx, strings.ToLower(b.AppID)); missing(err) {
+	} else if sp, err = c.s.store.ServicePrincipalByAppID(ctx, strings.ToLower(b.AppID)); arm.IsMissing(err) {
 		err = arm.Errorf(arm.Invalid, "NoBackingApplicationObject", "The appId '%s' of the service principal does not reference a valid application object.", clip(b.AppID))
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -56,7 +57,7 @@ func (c *graphCall) listGroups(ctx context.Context) (int, any, error) {
 // groupNamed finds the group of a path.
 func (c *graphCall) groupNamed(ctx context.Context) (directory.Group, error) {
 	g, err := c.s.store.Group(ctx, strings.ToLower(c.ids[0]))
-	if missing(err) {
+	if arm.IsMissing(err) {
 		err = notFound(c.ids[0])
 	}
 	return g, err
@@ -139,7 +140,7 @@ func (c *graphCall) listMembers(ctx context.Context) (int, any, error) {
 	rows := []map[string]any{}
 	for _, m := range page.Items {
 		o, err := c.s.object(ctx, m.ObjectID)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue // removed since the page was read
 		}
 		if err != nil {
@@ -224,7 +225,7 @@ func (c *graphCall) objectsByID(ctx context.Context) (int, any, error) {
 	rows := []map[string]any{}
 	for _, id := range b.IDs {
 		o, err := c.s.object(ctx, id)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue // Graph leaves out what does not exist
 		}
 		if err != nil {
@@ -263,7 +264,7 @@ func (c *graphCall) memberOf(ctx context.Context) (int, any, error) {
 	rows := []map[string]any{}
 	for _, id := range ids {
 		g, err := c.s.store.Group(ctx, id)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue // removed since the list was read
 		}
 		if err != nil {

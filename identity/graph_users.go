@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -71,7 +72,7 @@ func (c *graphCall) listUsers(ctx context.Context) (int, any, error) {
 
 // orNone turns a row that is missing into an empty result.
 func orNone[T any](row T, err error) (*T, bool, error) {
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil, true, nil
 	}
 	return &row, true, err
@@ -99,7 +100,7 @@ func (c *graphCall) organization(context.Context) (int, any, error) {
 // userNamed finds the user of a path: object id or user principal name.
 func (c *graphCall) userNamed(ctx context.Context) (directory.User, error) {
 	u, err := c.s.User(ctx, c.ids[0])
-	if missing(err) {
+	if arm.IsMissing(err) {
 		err = notFound(c.ids[0])
 	}
 	return u, err

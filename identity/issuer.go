@@ -11,6 +11,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -158,7 +159,7 @@ func (s *Service) findClient(ctx context.Context, appID string) (*client, error)
 		return nil, notFound
 	}
 	sp, err := s.store.ServicePrincipalByAppID(ctx, strings.ToLower(appID))
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil, notFound
 	}
 	if err != nil {

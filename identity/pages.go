@@ -16,6 +16,7 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -303,7 +304,7 @@ func (s *Service) enterCode(w http.ResponseWriter, r *http.Request) error {
 		return c
 	}, strings.ToUpper(r.PostForm.Get("user_code")))
 	g, err := s.store.DeviceGrant(r.Context(), hashOf(typed))
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return err
 	}
 	if err != nil || g.Subject != "" || g.Denied || !s.now().Before(g.ExpiresAt) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/deskyard/deskyard/arm"
 )
 
 // Exists says what kind of object an id names (User, Group or ServicePrincipal);
@@ -21,7 +23,7 @@ func (s *Service) Exists(ctx context.Context, objectID string) (kind string, ok 
 		switch err := look.find(); {
 		case err == nil:
 			return look.kind, true, nil
-		case !missing(err):
+		case !arm.IsMissing(err):
 			return "", false, fmt.Errorf("look for principal %s: %w", id, err)
 		}
 	}

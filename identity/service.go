@@ -224,9 +224,3 @@ func (s *Service) count(reg prometheus.Registerer) error {
 	}
 	return nil
 }
-
-// missing reports whether err says that a row does not exist.
-func missing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
-}

@@ -16,6 +16,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
 )
 
@@ -150,7 +151,7 @@ func (s *Service) decideDevice(ctx context.Context, p pending, session directory
 		g.Subject, g.Claims, g.AuthTime = session.Subject, session.Claims, session.AuthTime
 		return nil
 	})
-	if errors.Is(err, errExpired) || missing(err) {
+	if errors.Is(err, errExpired) || arm.IsMissing(err) {
 		return errExpired
 	}
 	if err != nil {

@@ -75,10 +75,10 @@ func (s *Service) checkUser(ctx context.Context, r *http.Request, name, password
 	}
 	ctx = context.WithValue(ctx, requestKey, r)
 	u, err := s.store.UserByName(ctx, name)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return directory.User{}, fmt.Errorf("read user: %w", err)
 	}
-	if missing(err) {
+	if arm.IsMissing(err) {
 		if _, err := s.passwords.Verify(ctx, "", password); err != nil {
 			return directory.User{}, err
 		}
@@ -181,7 +181,7 @@ func (s *Service) session(ctx context.Context, r *http.Request) (directory.Grant
 	}
 	g, err := s.store.Grant(ctx, directory.GrantSession, hashOf(c.Value))
 	if err != nil || !s.now().Before(g.ExpiresAt) {
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			s.log.ErrorContext(ctx, "browser session not read", "error", err)
 		}
 		return directory.Grant{}, directory.User{}, false
@@ -200,7 +200,7 @@ func (s *Service) endSession(ctx context.Context, r *http.Request) error {
 		return nil // no session: nothing to end
 	}
 	g, err := s.store.Grant(ctx, directory.GrantSession, hashOf(c.Value))
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err == nil {

@@ -38,7 +38,7 @@ func commandBox(id arm.ResourceID) string { return "command " + id.Key() }
 func (s *Service) submitCommand(ctx context.Context, tx deskyard.Tx, j deskyard.Job, op *deskyard.Operation) error {
 	now := s.now()
 	w, err := tx.Work(ctx, deskyard.WorkCommand, j.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: deskyard.WorkCommand, ID: j.ID, Created: now}, nil
 	}
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *Service) reconcileCommand(ctx context.Context, w deskyard.Work) (reconc
 // command runs one command; ended is false while the guest cannot be asked.
 func (s *Service) command(ctx context.Context, id arm.ResourceID, c waitingCommand, body json.RawMessage) (r deskyard.StepResult, ended bool, err error) {
 	row, err := s.o.Store.Resource(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return failedStep("ResourceNotFound", "The machine is gone."), true, nil
 	}
 	if err != nil {
@@ -186,11 +186,11 @@ func (s *Service) endCommand(ctx context.Context, tx deskyard.Tx, id arm.Resourc
 		}
 		err = tx.PutOperation(ctx, op)
 	}
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return false, err
 	}
 	w, err := tx.Work(ctx, deskyard.WorkCommand, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -143,7 +142,7 @@ func (s *Service) fits(ctx context.Context, in *intent) error {
 				"The 'location' property is not allowed for '%s' at resource group scope. Please see https://aka.ms/deploy-to-subscription for usage details.", id.Name()).WithTarget("location")
 		}
 		_, err := s.o.Store.Resource(ctx, id.Group())
-		if missing(err) {
+		if arm.IsMissing(err) {
 			return arm.NotFound(id.Group())
 		}
 		return err
@@ -157,7 +156,7 @@ func (s *Service) fits(ctx context.Context, in *intent) error {
 			"The 'location' property must be specified for '%s'. Please see https://aka.ms/deploy-to-subscription for usage details.", id.Name()).WithTarget("location")
 	}
 	w, old, err := s.readWork(ctx, s.o.Store, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err == nil && old.Location != "" && !strings.EqualFold(old.Location, st.Location) {
@@ -200,7 +199,7 @@ func (s *Service) putRun(ctx context.Context, tx deskyard.Tx, r *deploymentRun, 
 	op := deskyard.Operation{ID: r.st.Run, Scope: r.id, Status: stateRunning, Started: r.st.Began}
 	w, old, err := s.readWork(ctx, tx, r.id)
 	switch {
-	case missing(err):
+	case arm.IsMissing(err):
 		w = deskyard.Work{Kind: deskyard.WorkDeployment, ID: r.id, Created: r.st.Began}
 	case err != nil:
 		return op, err
@@ -252,7 +251,7 @@ func (s *Service) readWork(ctx context.Context, reader deskyard.Reader, id arm.R
 // with those nested in it. What it already asked for goes on by itself.
 func (s *Service) CancelDeployment(ctx context.Context, tx deskyard.Tx, id arm.ResourceID) error {
 	w, st, err := s.readWork(ctx, tx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return arm.Errorf(arm.Missing, "DeploymentNotFound", "Deployment '%s' could not be found.", id.Name())
 	}
 	if err != nil {
@@ -280,7 +279,7 @@ func (s *Service) DeploymentCanceled(id arm.ResourceID) {
 // operations. What it deployed stays.
 func (s *Service) DeleteDeployment(ctx context.Context, tx deskyard.Tx, id arm.ResourceID) error {
 	_, st, err := s.readWork(ctx, tx, id)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return err
 	}
 	if err == nil && !st.over() {
@@ -290,11 +289,6 @@ func (s *Service) DeleteDeployment(ctx context.Context, tx deskyard.Tx, id arm.R
 		return err
 	}
 	return tx.DeleteResource(ctx, id)
-}
-
-func missing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
 }
 
 func newCorrelation(sent string) string {

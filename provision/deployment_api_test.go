@@ -117,7 +117,7 @@ func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 		if err == nil {
 			status = 200
 		}
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return err
 		}
 		if row.Envelope.SystemData.CreatedAt.IsZero() {

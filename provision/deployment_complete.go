@@ -135,7 +135,7 @@ func (r *deploymentRun) deleteOne(ctx context.Context, p *step) (refused *arm.Er
 // lookAtDeletion ends a deletion whose resource is gone, or that was given up.
 func (r *deploymentRun) lookAtDeletion(ctx context.Context, p *step) error {
 	row, err := r.s.o.Store.Resource(ctx, p.Target)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return r.endPrune(ctx, p, stateSucceeded, "OK", nil)
 	}
 	if err != nil {

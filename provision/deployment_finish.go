@@ -33,7 +33,7 @@ func (r *deploymentRun) markRunning(ctx context.Context, tx deskyard.Tx) error {
 		return nil
 	}
 	row, err := tx.Resource(ctx, r.id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil // deleted with its group; the next call says so
 	}
 	if err != nil {
@@ -135,7 +135,7 @@ func (r *deploymentRun) end(ctx context.Context, e ending) (reconcile.Result, er
 	err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		gone = false
 		_, err := tx.Resource(ctx, r.id)
-		if missing(err) { // deleted with its group
+		if arm.IsMissing(err) { // deleted with its group
 			gone = true
 			return s.forget(ctx, tx, r.id)
 		}

@@ -100,7 +100,7 @@ func (g *rig) drive(name string, gone func() bool) string {
 		stopWaiting()
 		cancel()
 		row, err := g.store.Resource(g.t.Context(), arm.MustParseID(testDeployments+name))
-		if missing(err) {
+		if arm.IsMissing(err) {
 			return ""
 		}
 		if err != nil {
@@ -220,5 +220,5 @@ func (g *rig) killBehind(n int) (ended bool) {
 
 func missingDeployment(g *rig) bool {
 	_, err := g.store.Resource(g.t.Context(), arm.MustParseID(testDeployments+"d1"))
-	return missing(err)
+	return arm.IsMissing(err)
 }

@@ -42,7 +42,7 @@ func (r *deploymentRun) callNested(ctx context.Context, o outcome, rt *callerAPI
 // adopt finds the nested deployment that this step started before the service died.
 func (r *deploymentRun) adopt(ctx context.Context, o outcome) (outcome, bool, error) {
 	_, st, err := r.s.readWork(ctx, r.s.o.Store, o.step.Target)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return o, false, nil
 	}
 	if err != nil {

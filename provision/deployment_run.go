@@ -457,7 +457,7 @@ func (r *deploymentRun) lookAtWaiting(ctx context.Context) ([]outcome, error) {
 // look reads one resource's row.
 func (r *deploymentRun) look(ctx context.Context, o outcome) (outcome, error) {
 	row, err := r.s.o.Store.Resource(ctx, o.step.Target)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		o.step.State, o.step.Ended, o.step.Status = stateFailed, r.s.now().UTC(), "NotFound"
 		o.step.Error = arm.Errorf(arm.Missing, "ResourceNotFound", "The resource '%s' was deleted while the deployment waited for it.", o.step.Target)
 		return o, nil

@@ -213,7 +213,7 @@ func showResource(id arm.ResourceID) shownResource {
 // putShown writes the deployment's row. change may add to what is shown.
 func (s *Service) putShown(ctx context.Context, tx deskyard.Tx, r *deploymentRun, state string, change func(*shownDeployment)) error {
 	row, err := tx.Resource(ctx, r.id)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return err
 	}
 	row.ID = r.id

@@ -18,7 +18,7 @@ const workSource = "deploymentSource"
 // putSource writes what a run is made of, in place of the former run's.
 func (s *Service) putSource(ctx context.Context, tx deskyard.Tx, r *deploymentRun, sealed sealedState) error {
 	w, err := tx.Work(ctx, workSource, r.id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: workSource, ID: r.id, Created: r.st.Began}, nil
 	}
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Service) ForgetDeployments(ctx context.Context, tx deskyard.Tx, scope a
 // exportTemplate; secrets in it are redacted.
 func (s *Service) DeploymentTemplate(ctx context.Context, id arm.ResourceID) (json.RawMessage, error) {
 	w, err := s.o.Store.Work(ctx, workSource, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil, arm.Errorf(arm.Missing, "DeploymentNotFound", "Deployment '%s' could not be found.", id.Name())
 	}
 	return w.State, err

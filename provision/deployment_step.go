@@ -79,7 +79,7 @@ func (p *step) read(w deskyard.Work) error {
 func (p *step) put(ctx context.Context, tx deskyard.Tx, deployment arm.ResourceID, now time.Time) error {
 	id := deployment.Child("operations", p.operationID())
 	w, err := tx.Work(ctx, deskyard.WorkStep, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: deskyard.WorkStep, ID: id, Created: now}, nil
 	}
 	if err != nil {
@@ -314,7 +314,7 @@ func (s *Service) DeploymentOperations(ctx context.Context, id arm.ResourceID, a
 // DeploymentOperation is one of a deployment's operations.
 func (s *Service) DeploymentOperation(ctx context.Context, id arm.ResourceID, operation string) (DeploymentOperation, error) {
 	w, err := s.o.Store.Work(ctx, deskyard.WorkStep, id.Child("operations", operation))
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return DeploymentOperation{}, arm.Errorf(arm.Missing, "DeploymentOperationNotFound",
 			"Deployment operation '%s' of deployment '%s' could not be found.", operation, id.Name())
 	}

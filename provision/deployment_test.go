@@ -101,7 +101,7 @@ func TestPreflightFindsEveryFaultAndMakesNothing(t *testing.T) {
 	if g.things() != 0 {
 		t.Error("preflight made something")
 	}
-	if _, err := g.store.Resource(t.Context(), arm.MustParseID(testDeployments+"d1")); !missing(err) {
+	if _, err := g.store.Resource(t.Context(), arm.MustParseID(testDeployments+"d1")); !arm.IsMissing(err) {
 		t.Errorf("a refused deployment was stored: %v", err)
 	}
 }

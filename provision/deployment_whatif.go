@@ -143,7 +143,7 @@ func (f *foretelling) node(ctx context.Context, r *deploymentRun, n *runNode) er
 // current reads what stands, as the caller.
 func (f *foretelling) current(ctx context.Context, r *deploymentRun, n *runNode) (template.Value, bool, error) {
 	reply, err := f.s.o.Resources.Do(ctx, Call{Principal: r.st.Caller, Method: http.MethodGet, ID: n.id, Version: n.n.APIVersion, Correlation: r.st.Correlation})
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return template.Value{}, false, nil
 	}
 	if err != nil {

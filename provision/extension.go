@@ -40,7 +40,7 @@ type extensionState struct {
 func (s *Service) submitExtension(ctx context.Context, tx deskyard.Tx, j deskyard.Job, op *deskyard.Operation) error {
 	now := s.now()
 	w, err := tx.Work(ctx, deskyard.WorkExtension, j.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: deskyard.WorkExtension, ID: j.ID, Created: now}, nil
 	}
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 		return reconcile.Result{}, fmt.Errorf("read the work on %s: %w", w.ID, err)
 	}
 	row, err := s.o.Store.Resource(ctx, w.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return reconcile.Result{Done: true}, nil
 	}
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 // ran in the former has not run in the latter.
 func (s *Service) invitedAt(ctx context.Context, parent arm.ResourceID) (string, error) {
 	machine, _, err := s.machineOf(ctx, parent)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return "", nil
 	}
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Service) invitedAt(ctx context.Context, parent arm.ResourceID) (string,
 		return "", err
 	}
 	g, err := s.o.Store.Guest(ctx, p.VMID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return "", nil
 	}
 	if err != nil {
@@ -177,7 +177,7 @@ func (s *Service) keepExtension(ctx context.Context, id arm.ResourceID, st exten
 // runExtension asks the guest, if the machine is one that can be asked.
 func (s *Service) runExtension(ctx context.Context, w deskyard.Work, st extensionState, e deskyard.VMExtension, secrets json.RawMessage) (reconcile.Result, error) {
 	machine, hci, err := s.machineOf(ctx, w.ID.Parent())
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return s.endExtension(ctx, w, st, failedStep("ParentResourceNotFound", "The machine is gone."))
 	}
 	if err != nil {
@@ -303,7 +303,7 @@ func (s *Service) endExtension(ctx context.Context, w deskyard.Work, st extensio
 		_, err = tx.PutWork(ctx, kept)
 		return err
 	})
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return reconcile.Result{Done: true}, nil
 	}
 	if err != nil {
@@ -349,7 +349,7 @@ func (s *Service) dropExtension(ctx context.Context, id arm.ResourceID) (reconci
 		if again = !stands.Delete; again {
 			return nil // asked for again meanwhile
 		}
-		if err := tx.DeleteResource(ctx, id); err != nil && !missing(err) {
+		if err := tx.DeleteResource(ctx, id); err != nil && !arm.IsMissing(err) {
 			return err
 		}
 		for _, op := range stands.Operations {
@@ -359,7 +359,7 @@ func (s *Service) dropExtension(ctx context.Context, id arm.ResourceID) (reconci
 		}
 		return nil
 	})
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return reconcile.Result{}, fmt.Errorf("remove the extension %s: %w", id, err)
 	}
 	if again {
@@ -379,7 +379,7 @@ func (s *Service) joinAccount(ctx context.Context, machine arm.ResourceID) (json
 	}
 	for _, w := range rows.Items {
 		row, err := s.o.Store.Resource(ctx, w.ID)
-		if missing(err) || w.Sealed == nil {
+		if arm.IsMissing(err) || w.Sealed == nil {
 			continue
 		}
 		if err != nil {

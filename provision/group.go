@@ -31,7 +31,7 @@ func (s *Service) submitGroup(ctx context.Context, tx deskyard.Tx, j deskyard.Jo
 	}
 	now := s.now()
 	w, err := tx.Work(ctx, workGroup, j.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: workGroup, ID: j.ID, Created: now}, nil
 	}
 	if err != nil {
@@ -103,7 +103,7 @@ func (s *Service) deleteGroup(ctx context.Context, id arm.ResourceID, st groupSt
 		return errors.New("the service has no API to act through")
 	}
 	_, err := s.o.Resources.Do(ctx, Call{Principal: st.Caller, Method: http.MethodDelete, ID: id, Version: groupVersion})
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return err
 	}
 	return s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error { return s.forgetGroup(ctx, tx, id, st) })

@@ -65,7 +65,7 @@ func (s *Service) runOf(ctx context.Context, w deskyard.Work) (*machineRun, erro
 		return nil, err
 	}
 	m.row, err = s.o.Store.Resource(ctx, w.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		m.gone = true
 		return m, nil
 	}

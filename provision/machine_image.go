@@ -38,7 +38,7 @@ func meantImage(ctx context.Context, reader deskyard.Reader, ref deskyard.ImageR
 		return ref, nil
 	}
 	row, err := reader.Resource(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return ref, nil
 	}
 	if err != nil {
@@ -47,7 +47,7 @@ func meantImage(ctx context.Context, reader deskyard.Reader, ref deskyard.ImageR
 	var parent *deskyard.Resource
 	if len(id.Segments) > 1 {
 		definition, err := reader.Resource(ctx, id.Parent())
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return ref, err
 		}
 		if err == nil {

@@ -63,7 +63,7 @@ func (m *machineRun) removeMade(ctx context.Context) error {
 func (s *Service) forgetMachine(ctx context.Context, tx deskyard.Tx, m *machineRun) ([]arm.ResourceID, error) {
 	gone := []arm.ResourceID{m.id}
 	w, err := tx.Work(ctx, deskyard.WorkMachine, m.id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return gone, nil
 	}
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) forgetMachine(ctx context.Context, tx deskyard.Tx, m *machineR
 			return nil, err
 		}
 	}
-	if err := tx.DeleteResource(ctx, m.id); err != nil && !missing(err) {
+	if err := tx.DeleteResource(ctx, m.id); err != nil && !arm.IsMissing(err) {
 		return nil, err
 	}
 	return gone, tx.DeleteWork(ctx, deskyard.WorkMachine, m.id)
@@ -115,7 +115,7 @@ func (s *Service) forgetMachine(ctx context.Context, tx deskyard.Tx, m *machineR
 func (s *Service) forgetCompanions(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, st machineState) (gone []arm.ResourceID, err error) {
 	var p machineProperties
 	row, err := tx.Resource(ctx, id)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return nil, err
 	}
 	if err == nil {
@@ -138,14 +138,14 @@ func (s *Service) forgetCompanions(ctx context.Context, tx deskyard.Tx, id arm.R
 			return nil, err
 		}
 		if doomed[nic.Key()] {
-			if err := tx.DeleteResource(ctx, nic); err != nil && !missing(err) {
+			if err := tx.DeleteResource(ctx, nic); err != nil && !arm.IsMissing(err) {
 				return nil, err
 			}
 			gone = append(gone, nic)
 		}
 	}
 	if disk := parsed(p.Storage.OSDisk.Managed.ID); !disk.IsZero() && p.Storage.OSDisk.Delete != "Detach" {
-		if err := tx.DeleteResource(ctx, disk); err != nil && !missing(err) {
+		if err := tx.DeleteResource(ctx, disk); err != nil && !arm.IsMissing(err) {
 			return nil, err
 		}
 		gone = append(gone, disk)

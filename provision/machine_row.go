@@ -216,7 +216,7 @@ func referredRow(ctx context.Context, reader deskyard.Reader, id string) (deskya
 		return deskyard.Resource{}, arm.Errorf(arm.Invalid, "InvalidResourceReference", "The id '%s' names no resource.", id)
 	}
 	r, err := reader.Resource(ctx, at)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return r, arm.Errorf(arm.Invalid, "InvalidResourceReference", "Resource %s referenced by the machine was not found. Please make sure that the referenced resource exists, and that both resources are in the same region.", at)
 	}
 	return r, err
@@ -291,7 +291,7 @@ func readSubnet(ctx context.Context, reader deskyard.Reader, id string) (subnetF
 		}
 		return f, f.take(p)
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return f, err
 	}
 	for _, s := range network.Subnets {

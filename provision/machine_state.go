@@ -205,7 +205,7 @@ func showState(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, n rowStat
 // alterRow changes members of a row's properties; a row that is gone is none.
 func alterRow(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, f func(properties map[string]json.RawMessage)) error {
 	r, err := tx.Resource(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
@@ -248,7 +248,7 @@ func endOperation(ctx context.Context, tx deskyard.Tx, id, status string, at tim
 		return nil
 	}
 	op, err := tx.Operation(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil || op.Done() {

@@ -229,7 +229,7 @@ func (s *Service) describeAgain(ctx context.Context, e ledgerEntry) error {
 		return nil
 	}
 	row, err := s.o.Store.Resource(ctx, e.id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		s.Wake(deskyard.WorkMachine, e.id)
 		return nil
 	}

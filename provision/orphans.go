@@ -132,7 +132,7 @@ func (s *Service) madeSince(ctx context.Context, machineID string) (bool, error)
 		return true, nil
 	}
 	g, err := s.o.Store.Guest(ctx, machineID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return false, nil
 	}
 	if err != nil {

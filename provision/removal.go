@@ -90,15 +90,15 @@ type did struct {
 // where it stopped.
 func (s *Service) RemoveSessionHost(ctx context.Context, tx deskyard.Tx, r RemovalRequest) (deskyard.Operation, error) {
 	host, err := tx.SessionHost(ctx, r.Host)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return deskyard.Operation{}, err
 	}
-	gone := missing(err)
+	gone := arm.IsMissing(err)
 	w, err := tx.Work(ctx, deskyard.WorkRemoval, r.Host)
 	if err == nil {
 		return s.removeAgain(ctx, tx, w, r)
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return deskyard.Operation{}, err
 	}
 	if gone {
@@ -173,7 +173,7 @@ func (s *Service) planRemoval(ctx context.Context, tx deskyard.Tx, st *removalSt
 		g, err := tx.Guest(ctx, st.MachineID)
 		if err == nil {
 			vm, st.VM = g.VM, g.VM.String()
-		} else if !missing(err) {
+		} else if !arm.IsMissing(err) {
 			return err
 		}
 	}
@@ -185,7 +185,7 @@ func (s *Service) planRemoval(ctx context.Context, tx deskyard.Tx, st *removalSt
 	}
 	st.Work = workOfMachine(vm).String()
 	row, err := tx.Resource(ctx, workOfMachine(vm))
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
@@ -307,7 +307,7 @@ func (r *removalRun) alter(ctx context.Context, f func(ctx context.Context, tx d
 			op.Result, op.Percent = r.st.result(), r.st.percent()
 			err = tx.PutOperation(ctx, op)
 		}
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return err
 		}
 		w.State, w.Changed = encoded(r.st), r.s.now()

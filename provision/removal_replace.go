@@ -159,7 +159,7 @@ func (r *removalRun) restore(ctx context.Context) (d did, err error) {
 	err = r.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		d = did{}
 		h, err := tx.SessionHost(ctx, r.id)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			d.wait = removalLook
 			if began := r.st.began(replaceHost, r.s.now()); r.s.now().Sub(began) > registerTime {
 				d = did{failed: arm.Errorf(arm.Conflicting, "SessionHostNotRegistered",

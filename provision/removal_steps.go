@@ -59,7 +59,7 @@ func (r *removalRun) do(ctx context.Context, name string) (did, error) {
 func (r *removalRun) drain(ctx context.Context) (d did, err error) {
 	err = r.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		h, err := tx.SessionHost(ctx, r.id)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			d.skipped = "The session host has no record any more."
 			return nil
 		}
@@ -76,7 +76,7 @@ func (r *removalRun) drain(ctx context.Context) (d did, err error) {
 // signOut tells users, gives them time, and signs out who is left.
 func (r *removalRun) signOut(ctx context.Context) (did, error) {
 	host, err := r.s.o.Store.SessionHost(ctx, r.id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return did{skipped: "The session host has no record any more."}, nil
 	}
 	if err != nil {
@@ -158,7 +158,7 @@ func (r *removalRun) leave(ctx context.Context) (did, error) {
 	if r.s.o.Guests == nil || r.st.MachineID == "" {
 		return did{skipped: "The machine is not one of this service's."}, nil
 	}
-	if _, err := r.s.o.Store.Guest(ctx, r.st.MachineID); missing(err) {
+	if _, err := r.s.o.Store.Guest(ctx, r.st.MachineID); arm.IsMissing(err) {
 		return did{skipped: "The machine has no boot loader of this service's."}, nil
 	} else if err != nil {
 		return did{}, err
@@ -201,10 +201,10 @@ func (r *removalRun) deleteMachine(ctx context.Context) (did, error) {
 		return did{}, err
 	}
 	_, err = r.s.o.Store.Work(ctx, deskyard.WorkMachine, work)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return did{}, err
 	}
-	if !row && missing(err) {
+	if !row && arm.IsMissing(err) {
 		return did{}, nil
 	}
 	if row && !r.st.Asked {
@@ -228,7 +228,7 @@ func (r *removalRun) deleteByAPI(ctx context.Context, id arm.ResourceID) (refuse
 		return nil, err
 	}
 	_, err = r.s.o.Resources.Do(ctx, Call{Principal: r.st.Caller, Method: http.MethodDelete, ID: id, Version: version})
-	if err == nil || missing(err) {
+	if err == nil || arm.IsMissing(err) {
 		return nil, nil
 	}
 	if errors.As(err, &refused) {
@@ -277,10 +277,10 @@ func (r *removalRun) deleteDevice(ctx context.Context) (did, error) {
 // deleteRecord deletes the session host and all below it, and closes its link.
 func (r *removalRun) deleteRecord(ctx context.Context) (did, error) {
 	err := r.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
-		if err := tx.DeleteSessionHost(ctx, r.id); err != nil && !missing(err) {
+		if err := tx.DeleteSessionHost(ctx, r.id); err != nil && !arm.IsMissing(err) {
 			return err
 		}
-		if err := tx.DeleteResource(ctx, r.id); err != nil && !missing(err) { // role assignments on it
+		if err := tx.DeleteResource(ctx, r.id); err != nil && !arm.IsMissing(err) { // role assignments on it
 			return err
 		}
 		return nil

@@ -43,7 +43,7 @@ func (s *Service) Submit(ctx context.Context, tx deskyard.Tx, j deskyard.Job) (d
 func (s *Service) submitMachine(ctx context.Context, tx deskyard.Tx, j deskyard.Job, op *deskyard.Operation) error {
 	now := s.now()
 	w, err := tx.Work(ctx, deskyard.WorkMachine, j.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		w, err = deskyard.Work{Kind: deskyard.WorkMachine, ID: j.ID, Created: now}, nil
 	}
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Service) admitMachine(ctx context.Context, tx deskyard.Tx, r, old *desk
 			if err != nil || st.Place.Host != "" {
 				return err // it has its place already
 			}
-		} else if !missing(err) {
+		} else if !arm.IsMissing(err) {
 			return err
 		}
 	}
@@ -152,7 +152,7 @@ func admitChange(ctx context.Context, tx deskyard.Tx, f machineFacts, old deskya
 		return arm.Errorf(arm.Conflicting, "OperationNotAllowed", "The machine '%s' is being deleted. Wait until it is gone.", old.ID.Name())
 	}
 	w, err := tx.Work(ctx, deskyard.WorkMachine, old.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
@@ -259,7 +259,7 @@ func (s *Service) liveOne(ctx context.Context, id arm.ResourceID) deskyard.Machi
 	}
 	if err != nil {
 		l.Problem = fmt.Sprintf("What the service knows of the machine could not be read: %v.", err)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			l.Problem = "The service makes no such machine."
 		}
 		return l

@@ -123,7 +123,7 @@ func (s *Service) reserveRun(ctx context.Context, r *AddRequest) (added deskyard
 		f.deployment = f.group.Provider("Microsoft.Resources", "deployments", r.Run.Deployment)
 		if _, err := tx.Work(ctx, workRun, f.deployment); err == nil {
 			return arm.Errorf(arm.Conflicting, "DeploymentActive", "A run named '%s' was started before. Choose another name, or follow that one: deskyard sessionhost follow.", r.Run.Deployment)
-		} else if !missing(err) {
+		} else if !arm.IsMissing(err) {
 			return err
 		}
 		now := s.now()
@@ -188,7 +188,7 @@ func (s *Service) releaseRun(ctx context.Context, tx deskyard.Tx, deployment arm
 			key.RevokedAt = s.now()
 			err = tx.PutRegistrationKey(ctx, key)
 		}
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return err
 		}
 	}
@@ -202,7 +202,7 @@ func (s *Service) reconcileRun(ctx context.Context, w deskyard.Work) (reconcile.
 	if err == nil {
 		return reconcile.Result{After: runLook}, nil
 	}
-	if !missing(err) {
+	if !arm.IsMissing(err) {
 		return reconcile.Result{}, err
 	}
 	var st runState

@@ -72,7 +72,7 @@ func (s *Service) gather(ctx context.Context, reader deskyard.Reader, r *AddRequ
 
 func exists(ctx context.Context, reader deskyard.Reader, id arm.ResourceID) (bool, error) {
 	_, err := reader.Resource(ctx, id)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return false, nil
 	}
 	return err == nil, err
@@ -95,7 +95,7 @@ func (f *runFacts) readHosts(ctx context.Context, reader deskyard.Reader, r *Add
 			continue
 		}
 		vm, err := reader.Resource(ctx, parsed(h.ResourceID))
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue
 		}
 		if err != nil {
@@ -155,7 +155,7 @@ func (f *runFacts) readSubnets(ctx context.Context, reader deskyard.Reader, r *A
 		return nil
 	}
 	row, err := reader.Resource(ctx, network)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
@@ -237,13 +237,13 @@ func (f *runFacts) readReferred(ctx context.Context, reader deskyard.Reader, r *
 		row, err := reader.Resource(ctx, f.set)
 		if err == nil {
 			f.Set = &deskyard.SetFacts{Location: row.Envelope.Location}
-		} else if !missing(err) {
+		} else if !arm.IsMissing(err) {
 			return err
 		}
 	}
 	if !f.nsg.IsZero() {
 		row, err := reader.Resource(ctx, f.nsg)
-		if err != nil && !missing(err) {
+		if err != nil && !arm.IsMissing(err) {
 			return err
 		}
 		f.NSGExists = err == nil && strings.EqualFold(row.Envelope.Location, f.Location)
@@ -252,7 +252,7 @@ func (f *runFacts) readReferred(ctx context.Context, reader deskyard.Reader, r *
 		return nil
 	}
 	row, err := reader.Resource(ctx, f.custom)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	f.Custom = err == nil

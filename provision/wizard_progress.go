@@ -25,7 +25,7 @@ func (s *Service) RunProgress(ctx context.Context, pool arm.ResourceID, deployme
 	}
 	p := deskyard.RunProgress{Deployment: w.ID.String(), State: stateRunning, Hosts: []deskyard.HostProgress{}}
 	_, d, err := s.readWork(ctx, s.o.Store, w.ID)
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return p, err
 	}
 	if err == nil && d.over() {
@@ -121,7 +121,7 @@ func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, s
 // machine failed.
 func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) (failedAt time.Time, err error) {
 	row, err := s.o.Store.Resource(ctx, work)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		there, err := exists(ctx, s.o.Store, nic)
 		if there {
 			h.Stage, h.Detail = "Network", "Its network interface stands; its machine is next."
@@ -144,7 +144,7 @@ func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress,
 	if err == nil {
 		err = json.Unmarshal(w.State, &st)
 	}
-	if err != nil && !missing(err) {
+	if err != nil && !arm.IsMissing(err) {
 		return failedAt, err
 	}
 	if p.ProvisioningState == stateFailed {
@@ -219,7 +219,7 @@ func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgre
 	}
 	for _, n := range names {
 		host, err := s.o.Store.SessionHost(ctx, st.Pool.Child("sessionHosts", n))
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue
 		}
 		if err != nil {

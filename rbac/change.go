@@ -3,7 +3,6 @@ package rbac
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,8 +48,7 @@ func Stamp(ctx context.Context, tx deskyard.Tx) error {
 // readStamp is "" before the first change.
 func readStamp(ctx context.Context, store deskyard.Reader) (string, error) {
 	doc, err := store.Setting(ctx, stampName)
-	var missing *arm.Error
-	if err != nil && !(errors.As(err, &missing) && missing.Kind == arm.Missing) {
+	if err != nil && !arm.IsMissing(err) {
 		return "", fmt.Errorf("read the stamp of role assignments: %w", err)
 	}
 	return string(doc), nil

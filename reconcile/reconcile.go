@@ -16,7 +16,6 @@ package reconcile
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -183,7 +182,7 @@ func (l *Loop) woken(ctx context.Context) ([]deskyard.Work, error) {
 	var rows []deskyard.Work
 	for k, e := range wakes {
 		w, err := l.Store.Work(ctx, e.kind, e.id)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			continue
 		}
 		if err != nil {
@@ -236,7 +235,7 @@ func (l *Loop) start(ctx context.Context, wg *sync.WaitGroup, w deskyard.Work) {
 // it is read again here.
 func (l *Loop) turn(ctx context.Context, r Reconciler, w deskyard.Work) error {
 	w, err := l.Store.Work(ctx, w.Kind, w.ID)
-	if missing(err) {
+	if arm.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
@@ -250,7 +249,7 @@ func (l *Loop) turn(ctx context.Context, r Reconciler, w deskyard.Work) error {
 		// The reconciler may have changed the row itself, or somebody its Sealed part:
 		// what counts here is laid over what stands.
 		now, err := tx.Work(ctx, w.Kind, w.ID)
-		if missing(err) {
+		if arm.IsMissing(err) {
 			return nil
 		}
 		if err != nil {
@@ -304,11 +303,6 @@ func retryAfter(attempts int) time.Duration {
 		d = min(firstRetry<<(attempts-1), lastRetry)
 	}
 	return d + time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // spreads load, guards nothing
-}
-
-func missing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
 }
 
 // Settle waits until no row is due, woken or under way: for tests, which then look

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +35,7 @@ func openInstance(ctx context.Context, store deskyard.Store, now time.Time) (ins
 		if err == nil {
 			return json.Unmarshal(doc, &in)
 		}
-		if !isMissing(err) {
+		if !arm.IsMissing(err) {
 			return err
 		}
 		in = instance{TenantID: uuid.NewString(), SubscriptionID: uuid.NewString(), AdminID: uuid.NewString(), ClientID: uuid.NewString()}
@@ -74,9 +73,4 @@ func makeOwner(ctx context.Context, tx deskyard.Tx, principal, kind string, now 
 
 func (in instance) subscription() arm.ResourceID {
 	return arm.ResourceID{Subscription: in.SubscriptionID}
-}
-
-func isMissing(err error) bool {
-	var e *arm.Error
-	return errors.As(err, &e) && e.Kind == arm.Missing
 }
