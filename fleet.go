@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/reverse"
 )
 
 // Fleet is the live side of session hosts: who is connected now, and commands to
@@ -22,6 +23,13 @@ type Fleet interface {
 	// Drop closes the host's link at once, with a reason that the agent logs;
 	// a host that was removed or revoked must not go on reporting.
 	Drop(objectID, reason string)
+}
+
+// Dialer has a connected host dial back to a gateway.
+type Dialer interface {
+	// Dial returns once the host's leg stands at the gateway, or with the host's reason
+	// why not; ErrHostUnreachable when there is no link.
+	Dial(ctx context.Context, objectID string, d reverse.DialBack) (reverse.Dialled, error)
 }
 
 // HostMetrics is a measurement of a host.

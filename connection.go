@@ -1,0 +1,171 @@
+package deskyard
+
+import (
+	"context"
+	"crypto/ed25519"
+	"time"
+
+	"github.com/deskyard/deskyard/arm"
+)
+
+// Doors that a connection comes through.
+const (
+	DoorWeb    = "web" // the web client: RDCleanPath over WebSocket
+	DoorRDG    = "rdg" // RD Gateway (MS-TSGU)
+	DoorAVD    = "avd" // AVD's own connection request, as FreeRDP 3 speaks it
+	DoorDryRun = "dryrun"
+)
+
+// States of a connection: AVD's checkpoints (WVDConnections), and Failed.
+const (
+	ConnectionStarted   = "Started"   // a user asked, the broker decides
+	ConnectionConnected = "Connected" // bytes flow between client and host
+	ConnectionCompleted = "Completed" // it ended
+	ConnectionFailed    = "Failed"    // it never came to be; Failure says why
+)
+
+// Connection is one attempt of a user to open a desktop or an application, with
+// everything that explains what came of it.
+type Connection struct {
+	ID       string // GUID; the correlation id that joins logs, records and clients' errors
+	UserID   string // object id
+	User     string // user principal name
+	Resource arm.ResourceID
+	Pool     arm.ResourceID
+	Host     arm.ResourceID // zero: none was found
+	HostID   string         // object id of the host
+	Door     string
+	Client   ClientInfo
+	Gateway  string // name of the gateway that relays it
+
+	State   string
+	Failure *ConnectionFailure // with Failed, and with Completed where the end was not the user's wish
+	Started time.Time
+	// Stages are the times that led to pixels, in order; see ConnectionStage.
+	Stages   []ConnectionStage
+	Decision *Decision // how the broker came to its answer
+	Ended    time.Time
+	Traffic  Traffic
+}
+
+// ClientInfo is what a client says of itself; nothing depends on it.
+type ClientInfo struct {
+	Name    string `json:"name,omitempty"`    // of the device
+	OS      string `json:"os,omitempty"`      //
+	Type    string `json:"type,omitempty"`    // user agent, or the native client's name
+	Version string `json:"version,omitempty"` //
+	Address string `json:"address,omitempty"` // as the gateway sees it
+}
+
+// ConnectionStage is one step of a connection and the time it took.
+type ConnectionStage struct {
+	Name string        `json:"name"` // decide | start | reverse-connect | negotiate | relay
+	Took time.Duration `json:"took"` // nanoseconds
+}
+
+// ConnectionFailure is why there is no session, for the user and the administrator.
+type ConnectionFailure struct {
+	Code    int           `json:"code"`
+	Symbol  string        `json:"symbol"`  // AVD's where one exists, such as ConnectionFailedNoHealthyRdshAvailable
+	Message string        `json:"message"` // to the user: what happened, and what to do
+	Ours    bool          `json:"ours"`    // AVD's ServiceError: true where no administrator can mend it
+	Retry   time.Duration `json:"retry"`   // when to try again; 0: it will not help
+}
+
+func (f *ConnectionFailure) Error() string { return f.Symbol + ": " + f.Message }
+
+// Traffic is what a gateway counted of a connection.
+type Traffic struct {
+	FromClient uint64        `json:"fromClientBytes"`
+	FromHost   uint64        `json:"fromHostBytes"`
+	RTT        time.Duration `json:"rtt"` // of the client's leg, last measured; 0: unknown
+}
+
+// Decision is how the broker chose: what it looked at, what it took, and why each of
+// the others was passed over.
+type Decision struct {
+	Rule       string      `json:"rule"` // existing session | assigned | assign now | BreadthFirst | DepthFirst
+	Host       string      `json:"host,omitempty"`
+	Reason     string      `json:"reason"`
+	Considered int         `json:"considered"`
+	Candidates []Candidate `json:"candidates,omitempty"` // at most MaxCandidates, the chosen and the nearest first
+	Snapshot   time.Time   `json:"snapshot"`
+}
+
+// MaxCandidates bounds the candidates of a stored decision; Considered counts them all.
+const MaxCandidates = 50
+
+// Candidate is a host as the broker saw it.
+type Candidate struct {
+	Host     string `json:"host"`
+	Sessions int    `json:"sessions"`
+	Passed   string `json:"passed,omitempty"` // why it was passed over; "" for the chosen one
+}
+
+// AdmitRequest is what a gateway asks for a client that shows a ticket.
+type AdmitRequest struct {
+	Ticket string
+	Door   string
+	Client ClientInfo
+	// Leg is the id of the reverse connection that the gateway awaits: 128 random
+	// bits in hexadecimal, used once. Gateway is its name and URLs the addresses,
+	// most likely first, at which session hosts reach it.
+	Leg     string
+	Gateway string
+	URLs    []string
+}
+
+// Admission lets a client through to one host.
+type Admission struct {
+	Connection string
+	HostID     string
+	HostName   string            // for messages, and the name in clients' title bars
+	HostKey    ed25519.PublicKey // must have signed the leg, see reverse.LegProof
+	User       string
+	// Certificate is the SHA-256 of the DER of the RDP listener's certificate, as the
+	// host's stack reported it; a gateway that ends TLS at the host pins it.
+	Certificate [32]byte
+	// SignOn is a credential that the host takes once in the next minute; nil where the
+	// host must ask. It is a secret: never logged.
+	SignOn   *SignOn
+	Redirect Redirection
+	Idle     time.Duration // end the relay after so long without a byte; 0: never
+	// Application is what a RemoteApp connection starts; "" for a desktop.
+	Application string
+}
+
+// SignOn is a one-time credential.
+type SignOn struct {
+	Account  string // the host's own name of the user
+	Password string
+}
+
+// String keeps the password out of logs.
+func (s SignOn) String() string { return s.Account + " (password withheld)" }
+
+// Redirection is which of the client's devices a host may use: the pool's RDP
+// properties, enforced where the door allows it.
+type Redirection struct {
+	Clipboard, Drives, Printers, Ports, PnP bool
+}
+
+// ConnectionEnd is what a gateway says when a relay is over.
+type ConnectionEnd struct {
+	Connection string
+	Reason     string // client closed | host closed | administrator | idle | gateway stopping | error: …
+	Traffic    Traffic
+	Stages     []ConnectionStage
+	At         time.Time
+}
+
+// Brokerage is the service as a gateway sees it. In the service's own process it is
+// called directly; a gateway elsewhere calls it over HTTPS. A refusal is a
+// *ConnectionFailure.
+type Brokerage interface {
+	// Admit redeems a ticket: it finds the host, has it dial back and waits for that.
+	Admit(ctx context.Context, r AdmitRequest) (Admission, error)
+	// Connected tells that bytes flow.
+	Connected(ctx context.Context, connection string, stages []ConnectionStage) error
+	// Ended tells that they no longer do. A gateway keeps telling until it is heard.
+	Ended(ctx context.Context, e ConnectionEnd) error
+}
