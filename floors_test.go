@@ -20,7 +20,7 @@ var floors = [][]string{
 	{"durable", "images"}, // images: the recipes, embedded
 	{"arm", "reverse", "bootloader", "socket", "proxy"},
 	{""}, // the module root: the vocabulary
-	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute"},
+	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute", "signon"},
 	{"identity", "components", "sxs", "monitor", "image", "compute/media", "compute/network", "compute/computetest"},
 	{"sqlstore", "agent", "guest", "compute/qemu", "compute/libvirt", "compute/fake"}, // they put to work what the rooms below them are or ask for
 	{"provision"},
