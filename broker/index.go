@@ -1,0 +1,192 @@
+package broker
+
+import (
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/deskyard/deskyard"
+)
+
+// Index keeps the hosts of one pooled host pool so that the one for a new session is
+// found in constant time, however many there are: hosts that can take a session stand in
+// a set for each number of sessions, sets in the order of names. It is not safe for
+// concurrent use: its owner has a lock.
+type Index struct {
+	limit   int // of sessions
+	depth   bool
+	hosts   map[string]*Slot // by name in lower case
+	order   []*Slot          // by name; an ordinal is a place in it
+	buckets []set            // by number of sessions; below the limit only
+	filled  set              // numbers whose bucket is not empty
+}
+
+// Slot is a host's place in an Index.
+type Slot struct {
+	Host
+	ordinal int
+}
+
+// NewIndex makes the index of a pool with these hosts.
+func NewIndex(p *deskyard.HostPool, hosts []Host) *Index {
+	x := &Index{limit: Limit(p), depth: p.LoadBalancerType == "DepthFirst", hosts: make(map[string]*Slot, len(hosts))}
+	for _, h := range hosts {
+		x.hosts[strings.ToLower(h.Name)] = &Slot{Host: h}
+	}
+	x.rebuild()
+	return x
+}
+
+// rebuild gives every host its ordinal anew; hosts come and go rarely.
+func (x *Index) rebuild() {
+	x.buckets, x.filled = nil, nil
+	x.order = slices.AppendSeq(x.order[:0], maps.Values(x.hosts))
+	slices.SortFunc(x.order, func(a, b *Slot) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	for i, s := range x.order {
+		s.ordinal = i
+		x.enter(s)
+	}
+}
+
+// Put adds a host, or replaces what is known of it.
+func (x *Index) Put(h Host) {
+	s := x.Find(h.Name)
+	if s == nil {
+		x.hosts[strings.ToLower(h.Name)] = &Slot{Host: h}
+		x.rebuild()
+		return
+	}
+	x.leave(s)
+	s.Host = h
+	x.enter(s)
+}
+
+// Drop forgets a host.
+func (x *Index) Drop(name string) {
+	if x.Find(name) != nil {
+		delete(x.hosts, strings.ToLower(name))
+		x.rebuild()
+	}
+}
+
+// Find is the place of the host of that name, nil where there is none.
+func (x *Index) Find(name string) *Slot { return x.hosts[strings.ToLower(name)] }
+
+// Pick is where a new session goes; nil where no host can take one.
+func (x *Index) Pick() *Slot {
+	n := x.filled.first()
+	if x.depth {
+		n = x.filled.last()
+	}
+	if n < 0 {
+		return nil
+	}
+	return x.order[x.buckets[n].first()]
+}
+
+// Add counts the sessions of a host up or down.
+func (x *Index) Add(s *Slot, sessions int) {
+	x.leave(s)
+	s.Sessions = max(s.Sessions+sessions, 0)
+	x.enter(s)
+}
+
+// takes reports whether a new session may go to the host.
+func (x *Index) takes(s *Slot) bool {
+	return s.Sessions < x.limit && refusal(&s.Host) == fit
+}
+
+func (x *Index) enter(s *Slot) {
+	if !x.takes(s) {
+		return
+	}
+	for len(x.buckets) <= s.Sessions {
+		x.buckets = append(x.buckets, nil)
+	}
+	x.buckets[s.Sessions].add(s.ordinal)
+	x.filled.add(s.Sessions)
+}
+
+func (x *Index) leave(s *Slot) {
+	if !x.takes(s) {
+		return
+	}
+	x.buckets[s.Sessions].remove(s.ordinal)
+	if x.buckets[s.Sessions].first() < 0 {
+		x.filled.remove(s.Sessions)
+	}
+}
+
+// set is a set of small numbers, in levels: a bit of a level says whether the word of 64
+// below it has any. Three levels hold 262,144.
+type set [][]uint64
+
+func (s *set) add(n int) {
+	for level := 0; ; level++ {
+		if level == len(*s) {
+			*s = append(*s, nil)
+		}
+		words := &(*s)[level]
+		for len(*words) <= n/64 {
+			*words = append(*words, 0)
+		}
+		(*words)[n/64] |= 1 << (n % 64)
+		if level == len(*s)-1 && len(*words) > 1 {
+			s.summarise()
+		}
+		if level == len(*s)-1 {
+			return
+		}
+		n /= 64
+	}
+}
+
+// summarise puts a level above the highest.
+func (s *set) summarise() {
+	below := (*s)[len(*s)-1]
+	above := make([]uint64, (len(below)+63)/64)
+	for i, w := range below {
+		if w != 0 {
+			above[i/64] |= 1 << (i % 64)
+		}
+	}
+	*s = append(*s, above)
+}
+
+func (s set) remove(n int) {
+	for level := range s {
+		if n/64 >= len(s[level]) {
+			return
+		}
+		s[level][n/64] &^= 1 << (n % 64)
+		if s[level][n/64] != 0 {
+			return
+		}
+		n /= 64
+	}
+}
+
+// first is the least member, -1 in an empty set.
+func (s set) first() int {
+	return s.descend(func(w uint64) int { return bits.TrailingZeros64(w) })
+}
+
+// last is the greatest member, -1 in an empty set.
+func (s set) last() int {
+	return s.descend(func(w uint64) int { return 63 - bits.LeadingZeros64(w) })
+}
+
+func (s set) descend(pick func(uint64) int) int {
+	n := 0
+	for level := len(s) - 1; level >= 0; level-- {
+		if n >= len(s[level]) || s[level][n] == 0 {
+			return -1
+		}
+		n = n*64 + pick(s[level][n])
+	}
+	if len(s) == 0 {
+		return -1
+	}
+	return n
+}
