@@ -187,11 +187,16 @@ func inOU(ou string) string {
 	return " to " + ou
 }
 
-// sssdConfig is SSSD's configuration for the domain.
+// sssdConfig is SSSD's configuration for the domain. The stack of the session host
+// asks InfoPipe ([ifp]) for the user principal names of those who have sessions.
 func sssdConfig(domain string) string {
 	return fmt.Sprintf(`[sssd]
 services = nss, pam
 domains = %[1]s
+
+[ifp]
+allowed_uids = 0
+user_attributes = +userPrincipalName
 
 [domain/%[1]s]
 id_provider = ad
@@ -214,6 +219,7 @@ const domainScript = `set -eu
 umask 077
 mkdir -p /etc/sssd
 cat >/etc/sssd/sssd.conf.new
+if [ -x /usr/libexec/sssd/sssd_ifp ]; then sed -i 's/^services = nss, pam$/&, ifp/' /etc/sssd/sssd.conf.new; fi
 mv /etc/sssd/sssd.conf.new /etc/sssd/sssd.conf
 printf '[libdefaults]\n\tdefault_realm = %s\n\tdns_lookup_kdc = true\n\trdns = false\n' "$1" >/etc/krb5.conf
 chmod 0644 /etc/krb5.conf

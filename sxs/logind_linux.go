@@ -30,8 +30,10 @@ const nobodyID = 65534
 
 // logind is the sessions of a Linux machine, as systemd-logind keeps them.
 type logind struct {
-	log    *slog.Logger
-	bootID string
+	log        *slog.Logger
+	bootID     string
+	root       string // of the system's files: "/"
+	principals *principals
 
 	mu      sync.Mutex // guards numbers
 	numbers map[string]int
@@ -42,7 +44,8 @@ func newSessions(log *slog.Logger) sessions {
 	if err != nil {
 		log.Warn("boot id not read; object ids of sessions may repeat after a reboot", "err", err)
 	}
-	return &logind{log: log, bootID: strings.TrimSpace(string(boot)), numbers: map[string]int{}}
+	return &logind{log: log, bootID: strings.TrimSpace(string(boot)), root: "/",
+		principals: &principals{ask: askSSSD, log: log, now: time.Now}, numbers: map[string]int{}}
 }
 
 // loginSession is what is read of one of logind's sessions.
@@ -78,7 +81,7 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 		}
 		list = append(list, deskyard.UserSession{
 			ID: l.number(s.id), Native: s.id, ObjectID: l.objectID(s.id),
-			User: s.user, Account: s.user, State: s.userState(connected), ApplicationType: "Desktop",
+			User: l.principal(ctx, s.user), Account: s.user, State: s.userState(connected), ApplicationType: "Desktop",
 			CreateTime: s.since, ClientAddress: s.remoteHost,
 		})
 	}

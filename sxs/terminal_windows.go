@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -18,9 +19,29 @@ import (
 
 // terminal is the sessions of a Windows machine, as the terminal services keep
 // them. It was compiled, and not run on a real Windows.
-type terminal struct{ log *slog.Logger }
+type terminal struct{ principals *principals }
 
-func newSessions(log *slog.Logger) sessions { return &terminal{log} }
+func newSessions(log *slog.Logger) sessions {
+	return &terminal{&principals{ask: askDomain, log: log, now: time.Now}}
+}
+
+// upnLength is the first guess at a user principal name's length; longer ones take
+// another call.
+const upnLength = 80
+
+// askDomain asks the domain for the user principal name of DOMAIN\user.
+func askDomain(_ context.Context, account string) (string, error) {
+	return windows.TranslateAccountName(account, windows.NameSamCompatible, windows.NameUserPrincipal, upnLength)
+}
+
+// principal is the name by which the service knows a user: the machine's own accounts
+// have none but their own.
+func (t *terminal) principal(ctx context.Context, domain, user string) string {
+	if machine, err := windows.ComputerName(); err != nil || domain == "" || strings.EqualFold(machine, domain) {
+		return user
+	}
+	return t.principals.of(ctx, domain+`\`+user, user)
+}
 
 // Functions of wtsapi32.dll that x/sys/windows does not wrap, and the classes of
 // information asked of them (WTS_INFO_CLASS).
@@ -39,7 +60,7 @@ const (
 	thisServer    = windows.Handle(0)
 )
 
-func (t *terminal) list(context.Context) ([]deskyard.UserSession, error) {
+func (t *terminal) list(ctx context.Context) ([]deskyard.UserSession, error) {
 	var first *windows.WTS_SESSION_INFO
 	var count uint32
 	if err := windows.WTSEnumerateSessions(thisServer, 0, 1, &first, &count); err != nil {
@@ -60,7 +81,7 @@ func (t *terminal) list(context.Context) ([]deskyard.UserSession, error) {
 		native := strconv.FormatUint(uint64(s.SessionID), 10)
 		list = append(list, deskyard.UserSession{
 			ID: int(s.SessionID), Native: native, ObjectID: uuid.NewSHA1(uuid.NameSpaceOID, []byte("deskyard session "+domain+`\`+user+" "+native)).String(),
-			User: user, Account: domain + `\` + user, State: state, ApplicationType: "Desktop", ClientAddress: query(s.SessionID, wtsClientName),
+			User: t.principal(ctx, domain, user), Account: domain + `\` + user, State: state, ApplicationType: "Desktop", ClientAddress: query(s.SessionID, wtsClientName),
 		})
 	}
 	return list, nil
