@@ -1,0 +1,222 @@
+package tsgu
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Request is what a client says until its channel is to be opened.
+type Request struct {
+	Cookie string // the ticket; "" where it was in the HTTP request
+	Bearer bool   // the client says that it is there
+}
+
+// Grant is what a tunnel may be used for.
+type Grant struct {
+	Redirect Redirection
+	Idle     time.Duration // told to the client, in whole minutes; 0: none
+}
+
+// Refusal is an error with the code that the client is told.
+type Refusal struct {
+	Code uint32
+	Err  error
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Gate decides about tunnels. Open is asked once; its error is told to the client by the
+// code of a *Refusal, CodeInternal otherwise. By its return the host must be reached:
+// the channel that follows is granted, whatever name the client has for the host.
+type Gate interface {
+	Open(ctx context.Context, r Request) (Grant, error)
+}
+
+// Channel is the stream of one RDP connection. One goroutine may read it and one write.
+type Channel struct {
+	Client      string      // the client's name for itself
+	Destination Destination // as the client asked
+
+	in   *bufio.Reader
+	out  io.Writer
+	left int // bytes of the data packet being read
+
+	mu  sync.Mutex // guards out and buf
+	buf []byte
+}
+
+// window is how much is read ahead from the client, and the most that one data packet of
+// ours carries: a TLS record and its frame, twice over.
+const window = 32 << 10
+
+// Accept answers a client's packets on stream until its channel stands. The caller sets
+// deadlines on the stream, and closes it.
+func Accept(ctx context.Context, stream io.ReadWriter, gate Gate) (*Channel, error) {
+	c := &Channel{in: bufio.NewReaderSize(stream, window), out: stream}
+	auth, err := c.handshake()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.tunnel(ctx, gate, auth); err != nil {
+		return nil, err
+	}
+	p, err := c.expect(typeChannelCreate)
+	if err != nil {
+		return nil, err
+	}
+	if c.Destination, err = parseChannelCreate(p.body); err != nil {
+		return nil, c.refuse(err, channelResponse(CodeInternal, 0))
+	}
+	return c, c.send(channelResponse(0, 1))
+}
+
+func (c *Channel) handshake() (auth uint16, err error) {
+	p, err := c.expect(typeHandshakeRequest)
+	if err != nil {
+		return 0, err
+	}
+	auth, err = parseHandshake(p.body)
+	if err == nil && auth != authPAA && auth != authBearer && auth != authNone {
+		err = fmt.Errorf("shake hands: the client wants authentication %#x, and only tickets (%#x) are taken", auth, authPAA)
+	}
+	if err != nil {
+		return 0, c.refuse(err, handshakeResponse(CodeCapability, authPAA))
+	}
+	return auth, c.send(handshakeResponse(0, auth))
+}
+
+func (c *Channel) tunnel(ctx context.Context, gate Gate, auth uint16) error {
+	p, err := c.expect(typeTunnelCreate)
+	if err != nil {
+		return err
+	}
+	cookie, err := parseTunnelCreate(p.body)
+	if err != nil {
+		return c.refuse(err, tunnelResponse(CodeInternal, 0))
+	}
+	g, err := gate.Open(ctx, Request{Cookie: cookie, Bearer: auth == authBearer})
+	if err != nil {
+		code := uint32(CodeInternal)
+		var r *Refusal
+		if errors.As(err, &r) {
+			code = r.Code
+		}
+		return c.refuse(err, tunnelResponse(code, 0))
+	}
+	if err := c.send(tunnelResponse(0, 1)); err != nil {
+		return err
+	}
+	if p, err = c.expect(typeTunnelAuth); err != nil {
+		return err
+	}
+	if c.Client, err = parseTunnelAuth(p.body); err != nil {
+		return c.refuse(err, tunnelAuthReply(CodeInternal, Redirection{}, 0))
+	}
+	return c.send(tunnelAuthReply(0, g.Redirect, g.Idle))
+}
+
+// expect reads the next packet, which must be of that type.
+func (c *Channel) expect(kind uint16) (packet, error) {
+	p, err := readPacket(c.in, maxSetup)
+	switch {
+	case err != nil:
+		return p, noEOF(err)
+	case p.kind != kind:
+		return p, fmt.Errorf("read packet: type %#x came where %#x is due", p.kind, kind)
+	}
+	return p, nil
+}
+
+// refuse tells the client and gives err back.
+func (c *Channel) refuse(err error, answer []byte) error {
+	return errors.Join(err, c.send(answer))
+}
+
+func (c *Channel) send(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.out.Write(b); err != nil {
+		return fmt.Errorf("answer the client: %w", err)
+	}
+	return nil
+}
+
+// Read gives bytes of the RDP stream. It is io.EOF when the client closed the channel or
+// its stream ended between packets.
+func (c *Channel) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for c.left == 0 {
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.in.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, noEOF(err)
+}
+
+// Buffered is how many bytes of the RDP stream can be read without waiting for the
+// client; it looks no further than the packet being read.
+func (c *Channel) Buffered() int { return min(c.left, c.in.Buffered()) }
+
+// next reads packets up to the next data.
+func (c *Channel) next() error {
+	kind, size, err := readHeader(c.in, maxBody)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case typeData:
+		var n [2]byte
+		if size < len(n) {
+			return fmt.Errorf("read data: %w", errShort)
+		}
+		if _, err := io.ReadFull(c.in, n[:]); err != nil {
+			return noEOF(err)
+		}
+		if c.left = int(binary.LittleEndian.Uint16(n[:])); c.left != size-len(n) {
+			return fmt.Errorf("read data: a packet of %d bytes says that it carries %d", size, c.left)
+		}
+		return nil
+	case typeCloseChannel:
+		if err := c.send(encode(typeCloseReply, uint32(0), uint16(0), uint16(0))); err != nil {
+			return err
+		}
+		return io.EOF
+	case typeKeepalive:
+		_, err := c.in.Discard(size)
+		return noEOF(err)
+	}
+	return fmt.Errorf("read packet: type %#x came where data is due", kind)
+}
+
+// Write sends bytes of the RDP stream, in one write to the client for each 32 KiB.
+func (c *Channel) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sent := 0
+	for sent < len(b) {
+		part := b[sent:min(len(b), sent+window)]
+		c.buf = append(c.buf[:0], typeData, 0, 0, 0, 0, 0, 0, 0)
+		c.buf = binary.LittleEndian.AppendUint16(c.buf, uint16(len(part)))
+		c.buf = append(c.buf, part...)
+		binary.LittleEndian.PutUint32(c.buf[4:], uint32(len(c.buf)))
+		if _, err := c.out.Write(c.buf); err != nil {
+			return sent, err
+		}
+		sent += len(part)
+	}
+	return sent, nil
+}
+
+// CloseWrite tells the client that nothing more comes.
+func (c *Channel) CloseWrite() error { return c.send(encode(typeCloseChannel, uint32(0))) }
