@@ -26,6 +26,7 @@ func (s *Server) guestRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+reverse.GuestOpenPath, guestHandler(s, guestStranger, s.guestOpen))
 	mux.HandleFunc("POST "+reverse.GuestPollPath, guestHandler(s, guestKnown, s.guestPoll))
 	mux.HandleFunc("POST "+reverse.GuestResultPath, guestHandler(s, guestKnown, s.guestResult))
+	mux.HandleFunc("POST "+reverse.GuestSignInPath, guestHandler(s, guestKnown, s.guestSignIn))
 }
 
 // Who calls: a stranger is held to the rate of registrations from one address.

@@ -39,6 +39,7 @@ type made struct {
 	runs     atomic.Int32
 	run      func(ctx context.Context, s deskyard.Step) inside.Outcome
 	again    bool
+	guest    *inside.Guest
 	halt     func()
 }
 
@@ -78,7 +79,8 @@ func (m *made) boot() {
 	m.t.Helper()
 	g, err := inside.New(inside.Options{
 		StateFile: filepath.Join(m.dir, "state"), JournalFile: filepath.Join(m.dir, "journal"), Invitation: filepath.Join(m.dir, "invitation"), Version: "1.0.0",
-		Machine: func(context.Context) (deskyard.Machine, error) { return m.facts, nil }, Metadata: m.metadata,
+		TenantFile: filepath.Join(m.dir, "tenant"),
+		Machine:    func(context.Context) (deskyard.Machine, error) { return m.facts, nil }, Metadata: m.metadata,
 		Steps: map[string]inside.Handler{deskyard.StepScript: {Again: m.again, Run: func(ctx context.Context, s deskyard.Step) inside.Outcome {
 			m.runs.Add(1)
 			return m.run(ctx, s)
@@ -88,6 +90,7 @@ func (m *made) boot() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.guest = g
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = g.Run(ctx) })

@@ -45,6 +45,9 @@ type Options struct {
 	TenantID      string
 	ComponentsKey ed25519.PublicKey // signs component manifests
 
+	// SignIn decides who may sign in to a machine that the service made; nil: nobody.
+	SignIn func(ctx context.Context, a SignIn) (reverse.GuestSignedIn, error)
+
 	// DirectoryRequired makes a host that is not joined to a directory fail its
 	// DomainJoinedCheck. Leave it false where users live in the service's own directory.
 	DirectoryRequired bool

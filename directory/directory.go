@@ -1,5 +1,5 @@
 // Package directory is the vocabulary of the embedded directory: the tenant, its
-// users, groups and service principals, and the grants (codes, refresh tokens,
+// users, groups, service principals and devices, and the grants (codes, refresh tokens,
 // browser sessions) that stand between a sign-in and an access token. It holds
 // records only; package identity has the rules, package sqlstore keeps the rows.
 package directory
@@ -14,6 +14,7 @@ const (
 	KindUser             = "user"
 	KindGroup            = "group"
 	KindServicePrincipal = "servicePrincipal"
+	KindDevice           = "device"
 )
 
 // Tenant is the one directory of an installation.
@@ -76,6 +77,18 @@ type Secret struct {
 	Hash        []byte // SHA-256
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
+}
+
+// Device is a machine that joined the tenant.
+type Device struct {
+	ObjectID    string // GUID, lower case
+	DeviceID    string // the machine's SMBIOS UUID, lower case; unique
+	DisplayName string // host name
+	OS          string // "Linux" | "Windows"
+	OSVersion   string
+	Resource    string // ARM id of the machine
+	Disabled    bool   // nobody signs in to it with an account of the directory
+	CreatedAt   time.Time
 }
 
 // Kinds of grants.

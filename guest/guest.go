@@ -20,11 +20,12 @@ import (
 	"github.com/deskyard/deskyard/reverse"
 )
 
-// Options of a Guest. All but Log and Now are required.
+// Options of a Guest. All but TenantFile, Metadata, Log and Now are required.
 type Options struct {
 	StateFile   string // the guest's state
 	JournalFile string
 	Invitation  string // where cloud-init leaves it
+	TenantFile  string // says that the machine joined the service's directory; may be empty
 	Version     string // of the boot loader
 
 	Machine  func(ctx context.Context) (deskyard.Machine, error) // says which machine this is
@@ -62,8 +63,9 @@ type Guest struct {
 	now     func() time.Time
 	journal *journal
 
-	mu      sync.Mutex // guards running
+	mu      sync.Mutex // guards running and link
 	running map[string]bool
+	link    *link // while there is one
 	queue   chan deskyard.Step
 	results chan deskyard.StepResult
 }
@@ -156,7 +158,9 @@ func (g *Guest) once(ctx context.Context) error {
 		}
 		session, err := g.open(ctx, c, st)
 		if err == nil {
+			g.setLink(&link{c, session})
 			err = g.poll(ctx, c, session)
+			g.setLink(nil)
 			c.close()
 			return err
 		}

@@ -113,6 +113,11 @@ var graphRoutes = []graphRoute{
 	{"POST", "applications/*/addPassword", "Microsoft.Directory/applications/credentials/write", (*graphCall).addPassword},
 	{"POST", "applications/*/removePassword", "Microsoft.Directory/applications/credentials/write", (*graphCall).removePassword},
 
+	{"GET", "devices", "Microsoft.Directory/devices/read", (*graphCall).listDevices},
+	{"GET", "devices/*", "Microsoft.Directory/devices/read", (*graphCall).getDevice},
+	{"PATCH", "devices/*", "Microsoft.Directory/devices/write", (*graphCall).patchDevice},
+	{"DELETE", "devices/*", "Microsoft.Directory/devices/delete", (*graphCall).deleteDevice},
+
 	{"GET", "directoryObjects/*", "Microsoft.Directory/directoryObjects/read", (*graphCall).getObject},
 	{"POST", "directoryObjects/getByIds", "Microsoft.Directory/directoryObjects/read", (*graphCall).objectsByID},
 	{"POST", "directoryObjects/*/getMemberGroups", "Microsoft.Directory/directoryObjects/read", (*graphCall).memberGroups},

@@ -57,6 +57,14 @@ type Store interface {
 	// DeleteServicePrincipal removes it with its memberships and the grants of its app id.
 	DeleteServicePrincipal(ctx context.Context, objectID string) error
 
+	Device(ctx context.Context, objectID string) (directory.Device, error)
+	// DeviceByID finds a device by its machine's SMBIOS UUID.
+	DeviceByID(ctx context.Context, deviceID string) (directory.Device, error)
+	Devices(ctx context.Context, q Query) (deskyard.Page[directory.Device], error)
+	CreateDevice(ctx context.Context, d directory.Device) error
+	UpdateDevice(ctx context.Context, objectID string, f func(*directory.Device) error) (directory.Device, error)
+	DeleteDevice(ctx context.Context, objectID string) error
+
 	PutGrant(ctx context.Context, g directory.Grant) error
 	Grant(ctx context.Context, kind, hash string) (directory.Grant, error)
 	// DeviceGrant finds a device code by the hash of the code that a person types.

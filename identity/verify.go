@@ -53,8 +53,13 @@ const refusalGrid = 250 * time.Millisecond
 // verifyUser checks a name and a password. Whatever is wrong with them, the answer
 // and the time that it takes are the same.
 func (s *Service) verifyUser(ctx context.Context, r *http.Request, name, password string) (directory.User, error) {
+	return s.verifyFrom(ctx, r, originKey(s.address(r)), name, password)
+}
+
+// verifyFrom is verifyUser with the origin that attempts are counted for.
+func (s *Service) verifyFrom(ctx context.Context, r *http.Request, origin, name, password string) (directory.User, error) {
 	start := time.Now()
-	u, err := s.checkUser(ctx, r, name, password)
+	u, err := s.checkUser(ctx, r, origin, name, password)
 	if errors.Is(err, errCredentials) && s.grid > 0 {
 		rest := time.NewTimer(s.grid - time.Since(start)%s.grid)
 		defer rest.Stop()
@@ -68,8 +73,8 @@ func (s *Service) verifyUser(ctx context.Context, r *http.Request, name, passwor
 
 // checkUser counts every attempt before the password is looked at, so that many at
 // once gain nothing, and hashes once in any case.
-func (s *Service) checkUser(ctx context.Context, r *http.Request, name, password string) (directory.User, error) {
-	if !s.attempts.allow(originKey(s.address(r))) {
+func (s *Service) checkUser(ctx context.Context, r *http.Request, origin, name, password string) (directory.User, error) {
+	if !s.attempts.allow(origin) {
 		s.signIns.WithLabelValues("throttled").Inc()
 		return directory.User{}, errTooMany
 	}

@@ -217,6 +217,9 @@ func (s *Service) runExtension(ctx context.Context, w deskyard.Work, st extensio
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("run the extension %s in %s: %w", w.ID.Name(), machine.ID.Name(), err)
 	}
+	if err := s.noteJoin(ctx, w.ID.Parent(), p.VMID, step, result); err != nil {
+		return reconcile.Result{}, err
+	}
 	return s.endExtension(ctx, w, st, result)
 }
 

@@ -24,6 +24,9 @@ func (m *machineRun) remove(ctx context.Context) (reconcile.Result, error) {
 	if m.st.MachineID != "" && m.s.o.Guests != nil {
 		m.s.o.Guests.Forget(m.st.MachineID, "The machine was deleted.")
 	}
+	if err := m.s.forgetDevice(ctx, m.st.MachineID); err != nil {
+		return reconcile.Result{}, err
+	}
 	var freed []arm.ResourceID
 	err := m.s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		var err error

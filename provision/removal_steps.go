@@ -10,6 +10,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/directory"
 )
 
 // Times of a removal.
@@ -23,6 +24,8 @@ const (
 
 // Devices is the directory as far as the objects of machines in it go.
 type Devices interface {
+	// AddDevice makes sure that there is the object of a machine that joined.
+	AddDevice(ctx context.Context, d directory.Device) error
 	// RemoveDevice removes the object of a machine by its SMBIOS UUID; removed is
 	// false when there was none.
 	RemoveDevice(ctx context.Context, machineID string) (removed bool, err error)

@@ -55,7 +55,7 @@ type Options struct {
 	Links       Links     // where templates are linked from; the zero value allows nothing
 	Resources   Resources // the management API from inside; may be set with Use before Run
 
-	Devices Devices     // the service's own directory, which removed machines leave; nil: it holds none
+	Devices Devices     // the service's own directory, which machines join and removed ones leave; nil: it holds none
 	Tokens  TokenSigner // renders the registration keys of runs that add session hosts; nil refuses those
 
 	Parallel     int              // machines worked on at a time per hypervisor; 8 when zero

@@ -16,6 +16,9 @@ const (
 	UseApplications = "Microsoft.DesktopVirtualization/applicationGroups/useApplications/action"
 	LogIn           = "Microsoft.Compute/virtualMachines/login/action"
 	LogInAsAdmin    = "Microsoft.Compute/virtualMachines/loginAsAdmin/action"
+
+	LogInHybrid        = "Microsoft.HybridCompute/machines/login/action"
+	LogInHybridAsAdmin = "Microsoft.HybridCompute/machines/loginAsAdmin/action"
 )
 
 // BuiltIn are Azure's built-in roles that concern desktops and the machines that

@@ -58,7 +58,7 @@ var machineRoles = []builtInRole{
 		actions:     machineLoginActions,
 		dataActions: []string{
 			LogIn,
-			"Microsoft.HybridCompute/machines/login/action",
+			LogInHybrid,
 		},
 	},
 	{
@@ -68,8 +68,8 @@ var machineRoles = []builtInRole{
 		dataActions: []string{
 			LogIn,
 			LogInAsAdmin,
-			"Microsoft.HybridCompute/machines/login/action",
-			"Microsoft.HybridCompute/machines/loginAsAdmin/action",
+			LogInHybrid,
+			LogInHybridAsAdmin,
 		},
 	},
 	{

@@ -23,6 +23,8 @@ import (
 //	  POST GuestPollPath {session}       ── held until there is work, or GuestHold ──▶
 //	     ◀──────────────────────────────────────────  {steps, metadata}
 //	  POST GuestResultPath {session, result}               ──▶
+//	  POST GuestSignInPath {session, name, password}       ──▶  password, right on this machine
+//	     ◀──────────────────────────────────────────  {objectId, userPrincipalName, administrator}
 //
 // Everything goes over TLS to the service's own CA, as agents do. A poll that is
 // under way is the link: when the connection ends, the guest is gone. Steps are told
@@ -34,12 +36,16 @@ const (
 	GuestOpenPath   = "/agent/v1/guest/open"
 	GuestPollPath   = "/agent/v1/guest/poll"
 	GuestResultPath = "/agent/v1/guest/result"
+	GuestSignInPath = "/agent/v1/guest/signin"
 )
 
 // Bounds of guests' requests, in bytes.
 const (
 	MaxFromGuest = 256 << 10
 	maxStep      = 128 // of a step's id
+	maxPassword  = 512 // PAM's bound
+	maxSignName  = 113 // Entra's bound of a user principal name
+	maxSignFrom  = 255 // a host name
 )
 
 // GuestEnroll accepts an invitation.
@@ -104,6 +110,28 @@ type GuestResult struct {
 	Result  json.RawMessage `json:"result"`
 }
 
+// GuestSignIn asks whether somebody may sign in to the machine.
+type GuestSignIn struct {
+	Session  string `json:"session"`
+	Name     string `json:"name"`
+	Password string `json:"password"`
+	From     string `json:"from,omitempty"` // where they sit, as far as the machine knows
+}
+
+// String does not tell the password.
+func (g GuestSignIn) String() string { return "sign-in of " + g.Name + " (password redacted)" }
+
+// GuestSignedIn says who it is.
+type GuestSignedIn struct {
+	ObjectID      string `json:"objectId"`
+	UPN           string `json:"userPrincipalName"`
+	Administrator bool   `json:"administrator,omitempty"`
+}
+
+// GuestSignInRefused is the code of the refusal that the person may be told; another
+// code says that the question could not be answered.
+const GuestSignInRefused = "SignInRefused"
+
 // GuestProof is what a guest signs to open a session.
 func GuestProof(machineID, nonce string, machine []byte) []byte {
 	return []byte("deskyard guest v1\n" + strings.ToLower(machineID) + "\n" + nonce + "\n" + digest(machine))
@@ -151,6 +179,19 @@ func (h GuestHello) Validate() error {
 func (r GuestResult) Validate() error {
 	if r.Step == "" || len(r.Step) > maxStep {
 		return fmt.Errorf("step has %d bytes; 1 to %d are allowed", len(r.Step), maxStep)
+	}
+	return nil
+}
+
+// Validate checks the bounds of a sign-in.
+func (g GuestSignIn) Validate() error {
+	switch {
+	case g.Name == "" || len(g.Name) > maxSignName:
+		return fmt.Errorf("name has %d bytes; 1 to %d are allowed", len(g.Name), maxSignName)
+	case g.Password == "" || len(g.Password) > maxPassword:
+		return fmt.Errorf("password has %d bytes; 1 to %d are allowed", len(g.Password), maxPassword)
+	case len(g.From) > maxSignFrom:
+		return errors.New("from is too long")
 	}
 	return nil
 }

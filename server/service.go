@@ -163,7 +163,7 @@ func (s *service) openAgents(context.Context) error {
 	s.agents, err = agentapi.New(agentapi.Options{
 		Store: s.store, Tokens: s.minter, Components: s.catalogue, Downloads: s.catalogue.Handler(),
 		BrokerURIs: s.config.AgentURL, CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
-		TrustedProxies: s.proxies, Registerer: s.registry, Log: s.log, Now: s.now,
+		SignIn: s.signIn, TrustedProxies: s.proxies, Registerer: s.registry, Log: s.log, Now: s.now,
 	})
 	return err
 }
@@ -183,7 +183,7 @@ func (s *service) openProvision(ctx context.Context) error {
 	}
 	s.provision, err = provision.New(provision.Options{
 		Store: s.store, Seal: sealer, Owner: s.instance.TenantID, Tokens: s.minter,
-		Guests: s.agents.Guests(), Fleet: s.agents, Images: s.images, Hypervisors: hypervisors,
+		Guests: s.agents.Guests(), Fleet: s.agents, Images: s.images, Hypervisors: hypervisors, Devices: s.identity,
 		Links:        provision.Links{Mirror: s.config.TemplateMirror, Hosts: s.config.TemplateHost},
 		BootDeadline: s.config.BootDeadline,
 		Registry:     s.registry, Now: s.now, Log: s.log,

@@ -25,9 +25,10 @@ const (
 
 // Directory checks people's passwords and rights with the service.
 type Directory interface {
-	// SignIn checks a password and the right to sign in to this machine. A *Refusal is
-	// the directory's answer; any other error means that it could not be asked.
-	SignIn(ctx context.Context, name, password string) (Person, error)
+	// SignIn checks a password and the right to sign in to this machine; from is where
+	// the person sits, "" when that is not known. A *Refusal is the directory's answer;
+	// any other error means that it could not be asked.
+	SignIn(ctx context.Context, name, password, from string) (Person, error)
 }
 
 // ErrNotJoined is answered by a Directory that this machine was not joined to.
@@ -164,7 +165,7 @@ func (s *Service) identify(ctx context.Context, in attempt) (who Person, by stri
 	}
 	name, err := s.keeper.principal(in.User)
 	if err == nil {
-		who, err = s.directory.SignIn(ctx, name, in.Password)
+		who, err = s.directory.SignIn(ctx, name, in.Password, clip(in.From))
 	}
 	return who, "password", err
 }

@@ -30,6 +30,7 @@ const (
 	userPrincipalName = "userPrincipalName"
 	appID             = "appId"
 	applicationID     = "applicationId"
+	deviceID          = "deviceId"
 )
 
 var (
@@ -52,6 +53,12 @@ var (
 		names: func(s directory.ServicePrincipal) []naming {
 			return []naming{{appID, s.AppID}, {applicationID, s.ApplicationID}}
 		},
+	}
+	devices = object[directory.Device]{
+		kind:  directory.KindDevice,
+		id:    func(d directory.Device) string { return d.ObjectID },
+		title: func(d directory.Device) string { return d.DisplayName },
+		names: func(d directory.Device) []naming { return []naming{{deviceID, d.DeviceID}} },
 	}
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/signon"
 	"github.com/deskyard/deskyard/socket"
 )
 
@@ -74,6 +75,10 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 	if err != nil {
 		return nil, err
 	}
+	people, err := signon.ReadAccounts(l.accounts)
+	if err != nil {
+		l.log.Error("user principal names of sessions not known; their accounts are told instead", "err", err)
+	}
 	list := []deskyard.UserSession{}
 	for _, s := range all {
 		if !s.ofPerson() {
@@ -93,6 +98,15 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 // login screens.
 func (s loginSession) ofPerson() bool {
 	return s.class == "user" && s.uid >= firstUserID && s.uid != nobodyID && s.state != "closing"
+}
+
+// principal is the user principal name of whom the session is, where the account was
+// made for somebody of the service's directory; else the account's name.
+func (s loginSession) principal(people signon.Accounts) string {
+	if upn := people.UPN(int(s.uid)); upn != "" {
+		return upn
+	}
+	return s.user
 }
 
 // userState translates to AVD's states. Behind xrdp a session without a client

@@ -51,6 +51,7 @@ type commands struct {
 	Use      useCommand      `cmd:"" help:"Put an installed version of a component on trial."`
 	Reload   reloadCommand   `cmd:"" hidden:"" help:"Replace the running boot loader by the installed current version."`
 	Selftest selftestCommand `cmd:"" hidden:"" help:"Prove that this program starts."`
+	SignIn   signInCommand   `cmd:"" name:"signin" hidden:"" help:"Ask whether somebody may sign in. PAM starts this."`
 }
 
 func main() {
@@ -104,11 +105,13 @@ func (c *commands) supervise(ctx context.Context, reload <-chan os.Signal, ready
 	var guests sync.WaitGroup
 	defer guests.Wait()
 	defer cancel() // runs first: the guest's link ends with the service
-	if g, err := c.guest(log); err != nil {
+	g, run, err := c.guest(log)
+	if err != nil {
 		log.Error("guest link not begun", "error", err)
 	} else if g != nil {
-		guests.Go(func() { g(ctx) })
+		guests.Go(func() { run(ctx) })
 	}
+	guests.Go(func() { c.serveSignOn(ctx, g, log) })
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	ready()

@@ -1,0 +1,23 @@
+package sxs
+
+import (
+	"testing"
+
+	"github.com/deskyard/deskyard/signon"
+)
+
+func TestASessionOfADirectoryAccountSaysTheUserPrincipalName(t *testing.T) {
+	people := signon.Accounts{{UPN: "Anna@yard.example", Name: "anna@yard.example", UID: 1001}, {UPN: "half@yard.example", Name: "half@yard.example"}}
+	for _, c := range []struct {
+		session loginSession
+		want    string
+	}{
+		{loginSession{uid: 1001, user: "anna@yard.example"}, "Anna@yard.example"},
+		{loginSession{uid: 1002, user: "keeper"}, "keeper"},
+		{loginSession{uid: 0, user: "root"}, "root"}, // 0 is the uid of an account that is being made
+	} {
+		if got := c.session.principal(people); got != c.want {
+			t.Errorf("%s: %q, want %q", c.session.user, got, c.want)
+		}
+	}
+}
