@@ -75,7 +75,7 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	people, err := signon.ReadAccounts(l.accounts)
+	people, err := signon.ReadAccounts(filepath.Join(l.root, signon.AccountsFile))
 	if err != nil {
 		l.log.Error("user principal names of sessions not known; their accounts are told instead", "err", err)
 	}
@@ -86,7 +86,7 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 		}
 		list = append(list, deskyard.UserSession{
 			ID: l.number(s.id), Native: s.id, ObjectID: l.objectID(s.id),
-			User: l.principal(ctx, s.user), Account: s.user, State: s.userState(connected), ApplicationType: "Desktop",
+			User: l.person(ctx, s, people), Account: s.user, State: s.userState(connected), ApplicationType: "Desktop",
 			CreateTime: s.since, ClientAddress: s.remoteHost,
 		})
 	}
@@ -100,13 +100,13 @@ func (s loginSession) ofPerson() bool {
 	return s.class == "user" && s.uid >= firstUserID && s.uid != nobodyID && s.state != "closing"
 }
 
-// principal is the user principal name of whom the session is, where the account was
-// made for somebody of the service's directory; else the account's name.
-func (s loginSession) principal(people signon.Accounts) string {
+// person is the user principal name of whom a session is: written down where the
+// account was made for somebody of the service's directory, else asked for.
+func (l *logind) person(ctx context.Context, s loginSession, people signon.Accounts) string {
 	if upn := people.UPN(int(s.uid)); upn != "" {
 		return upn
 	}
-	return s.user
+	return l.principal(ctx, s.user)
 }
 
 // userState translates to AVD's states. Behind xrdp a session without a client
