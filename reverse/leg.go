@@ -37,6 +37,7 @@ type DialBack struct {
 // Grant lets a user in once: whoever knows the secret whose SHA-256 this is.
 type Grant struct {
 	User    string `json:"user"`   // user principal name
+	Object  string `json:"object"` // the user's object id: accounts of a host are told by it
 	Secret  []byte `json:"secret"` // SHA-256 of the password
 	Seconds int    `json:"seconds"`
 	Admin   bool   `json:"admin,omitempty"` // may become root, as Virtual Machine Administrator Login allows
@@ -85,6 +86,9 @@ func (g Grant) validate() error {
 	}
 	if g.Seconds < 1 || g.Seconds > 300 {
 		return fmt.Errorf("dial: the grant lives %d seconds, between 1 and 300 are allowed", g.Seconds)
+	}
+	if !guestID(g.Object) {
+		return errors.New("dial: the grant's object is not a GUID")
 	}
 	return bounded("dial", "grant.user", g.User, 1, 256)
 }
