@@ -13,6 +13,8 @@ import (
 	"github.com/goreleaser/nfpm/v2"
 	"github.com/goreleaser/nfpm/v2/deb"
 	"github.com/goreleaser/nfpm/v2/files"
+
+	"github.com/deskyard/deskyard/signon"
 )
 
 //go:embed debian
@@ -88,17 +90,19 @@ func (b build) scripts(c component, arch string, info *nfpm.Info) error {
 		info.Deb.Scripts.Config, info.Deb.Scripts.Templates = write("config"), write("templates")
 		info.Deb.Triggers.InterestNoAwait = []string{"deskyard-agent-forget"}
 	case "bootloader":
-		info.Depends = []string{"init-system-helpers (>= 1.54)"}
+		info.Depends = []string{"init-system-helpers (>= 1.54)", "libpam-runtime (>= 1.1.3)", "libpam-modules", "passwd"}
 		info.Recommends = []string{"deskyard-agent"}
 		unit, err := debianFiles.ReadFile("debian/deskyard-bootloader.service")
 		if err != nil {
 			return err
 		}
-		path := filepath.Join(b.work, "deskyard-bootloader.service")
-		if err := os.WriteFile(path, unit, 0o644); err != nil {
-			return err
+		plain := func(name, text, to string) {
+			path := filepath.Join(b.work, name)
+			errs = append(errs, os.WriteFile(path, []byte(text), 0o644))
+			info.Contents = append(info.Contents, &files.Content{Source: path, Destination: to, FileInfo: &files.ContentFileInfo{Mode: 0o644, MTime: info.MTime}})
 		}
-		info.Contents = append(info.Contents, &files.Content{Source: path, Destination: "/lib/systemd/system/deskyard-bootloader.service", FileInfo: &files.ContentFileInfo{Mode: 0o644, MTime: info.MTime}})
+		plain("deskyard-bootloader.service", string(unit), "/lib/systemd/system/deskyard-bootloader.service")
+		plain("pam-profile", signon.PAMProfile, signon.PAMProfilePath)
 	}
 	return errors.Join(errs...)
 }

@@ -57,9 +57,10 @@ func parseEntry(line string) (Entry, error) {
 	return Entry{Name: f[0], UID: int(uid), Comment: f[4], Home: f[5]}, nil
 }
 
-// Make implements System. useradd without a password locks it.
+// Make implements System. useradd without a password locks it. The home is for its
+// owner's eyes alone: many people share the machine.
 func (s Shadow) Make(ctx context.Context, name, comment string) error {
-	return s.run(ctx, "useradd", "--create-home", "--user-group", "--shell", "/bin/bash", "--comment", comment, "--", name)
+	return s.run(ctx, "useradd", "--create-home", "--key", "HOME_MODE=0700", "--user-group", "--shell", "/bin/bash", "--comment", comment, "--", name)
 }
 
 // Rename implements System. The group of the same name goes along.
