@@ -46,7 +46,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short
@@ -64,6 +64,10 @@ e2e-hostile: build ## kill -9, bad input and stolen keys against the real proces
 .PHONY: e2e-packaging
 e2e-packaging: ## the Debian packages, installed for real in a Debian of their own (skips without root)
 	./e2e/gotest e2e-packaging packaging .
+
+.PHONY: e2e-signin
+e2e-signin: ## people of the directory sign in to a Debian that joined it, by its own PAM (skips without root)
+	./e2e/gotest e2e-signin . ./e2e/signin
 
 .PHONY: e2e-clients
 e2e-clients: build ## Microsoft's own clients, unmodified, against the service
