@@ -36,6 +36,7 @@ type User struct {
 	// ValidFrom ends every grant and token issued before it: set by a password
 	// reset, by disabling and by signing out everywhere.
 	ValidFrom time.Time
+	Factors   []Factor // what is asked beside the password; empty: nothing
 	CreatedAt time.Time
 }
 

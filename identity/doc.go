@@ -9,7 +9,7 @@
 //	/{tenant}/oauth2/v2.0/{authorize,token,…}           /adfs/oauth2/{authorize,token,…}
 //	/{tenant}/oauth2/token           (v1, resource=)
 //	/{tenant}/discovery/v2.0/keys                       /adfs/discovery/keys
-//	/common/discovery/instance       instance metadata  /devicelogin, /signin, /signout: pages for people
+//	/common/discovery/instance       instance metadata  /devicelogin, /signin, /signout, /security: pages for people
 //
 // A request goes through three layers: door.go finds out which shape it has, limits
 // it and puts errors in Entra's form; zitadel/oidc decodes it and checks what the

@@ -82,6 +82,8 @@ var graphRoutes = []graphRoute{
 	{"POST", "users/*/resetPassword", "Microsoft.Directory/users/password/write", (*graphCall).resetPassword},
 	{"POST", "users/*/unlock", "Microsoft.Directory/users/write", (*graphCall).unlockUser},
 	{"POST", "users/*/revokeSignInSessions", "Microsoft.Directory/users/write", (*graphCall).revokeUser},
+	{"GET", "users/*/authentication/methods", "Microsoft.Directory/users/read", (*graphCall).listMethods},
+	{"DELETE", "users/*/authentication/methods/*", "Microsoft.Directory/users/password/write", (*graphCall).deleteMethod},
 	{"GET", "users/*/memberOf", "Microsoft.Directory/users/read", (*graphCall).memberOf},
 	{"GET", "users/*/transitiveMemberOf", "Microsoft.Directory/users/read", (*graphCall).memberOf},
 	{"POST", "users/*/getMemberGroups", "Microsoft.Directory/users/read", (*graphCall).memberGroups},

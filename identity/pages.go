@@ -49,6 +49,11 @@ type page struct {
 	App, Account, Hint, UserCode    string
 	Request, CSRF                   string
 	RedirectURI, Code, State        string
+	TOTP                            bool   // the person has an authenticator application
+	KeyOptions                      string // JSON for the browser's security keys; "" for none
+	Factors                         []directory.Factor
+	QR                              template.HTML
+	Secret                          string // of the application to be added, to be typed
 	Style                           template.CSS
 	Script                          template.JS
 }
@@ -69,6 +74,10 @@ func (s *Service) newPages() http.Handler {
 			s.showSignIn(w, r)
 		case path == "signin":
 			err = s.signIn(w, r)
+		case path == "signin/factor" && !read:
+			err = s.proveFactor(w, r)
+		case path == "security":
+			err = s.security(w, r)
 		case path == "devicelogin" && read:
 			s.show(w, r, http.StatusOK, "device", page{Title: "Sign in another device", UserCode: clip(r.URL.Query().Get("user_code"))}, "")
 		case path == "devicelogin":
@@ -85,7 +94,10 @@ func (s *Service) newPages() http.Handler {
 
 // show renders a page; redirectURI is where its form may lead besides here.
 func (s *Service) show(w http.ResponseWriter, r *http.Request, status int, name string, p page, redirectURI string) {
-	p.Style, p.Script = template.CSS(pagesCSS), submitScript
+	p.Style = template.CSS(pagesCSS)
+	if p.Script == "" {
+		p.Script = submitScript
+	}
 	p.CSRF = s.csrf(w, r)
 	var b bytes.Buffer
 	if err := pageTemplates.ExecuteTemplate(&b, name, p); err != nil {
@@ -95,8 +107,8 @@ func (s *Service) show(w http.ResponseWriter, r *http.Request, status int, name 
 	}
 	h := w.Header()
 	policy := "default-src 'none'; style-src " + styleHash + "; base-uri 'none'; frame-ancestors 'none'; form-action 'self'" + formTarget(redirectURI)
-	if name == "post" {
-		policy += "; script-src " + scriptHash
+	if hash := scriptHashes[name]; hash != "" {
+		policy += "; script-src " + hash
 	}
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Frame-Options", "DENY")
@@ -225,15 +237,10 @@ func (s *Service) signIn(w http.ResponseWriter, r *http.Request) error {
 		s.askSignIn(w, r, status, p, sealed, text)
 		return nil
 	}
-	if err := s.endSession(ctx, r); err != nil {
-		return err
+	if needsFactor(u) {
+		return s.askFactor(w, r, http.StatusOK, p, sealed, u, "")
 	}
-	cookie, session, err := s.startSession(ctx, u)
-	if err != nil {
-		return err
-	}
-	http.SetCookie(w, cookie)
-	return s.complete(w, r, p, u, session)
+	return s.begin(w, r, p, u, methodPassword)
 }
 
 // complete gives the client what it waits for.
@@ -248,6 +255,10 @@ func (s *Service) complete(w http.ResponseWriter, r *http.Request, p pending, u 
 			s.show(w, r, http.StatusOK, "message", page{Title: "You are signed in", Text: "You have signed in to " + p.App + " on your device. You may close this window."}, "")
 		}
 		return err
+	}
+	if p.Page != "" {
+		http.Redirect(w, r, p.Page, http.StatusSeeOther)
+		return nil
 	}
 	if p.Mode == string(oidc.ResponseModeFormPost) {
 		code, err := s.newCode(r.Context(), p, u.ObjectID, session)
@@ -270,6 +281,10 @@ func (s *Service) decline(w http.ResponseWriter, r *http.Request, p pending) err
 			return err
 		}
 		s.show(w, r, http.StatusOK, "message", page{Title: "Sign-in cancelled", Text: "The device was not signed in. You may close this window."}, "")
+		return nil
+	}
+	if p.Page != "" {
+		s.show(w, r, http.StatusOK, "message", page{Title: "Sign-in cancelled", Text: "You may close this window."}, "")
 		return nil
 	}
 	denied := oidc.ErrAccessDenied().WithDescription("AADSTS65004: User declined to sign in.")

@@ -19,6 +19,7 @@ import (
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/directory"
+	"github.com/deskyard/deskyard/seal"
 )
 
 // Options are what a Service is made from. Store, Keys and BaseURLs are required.
@@ -42,6 +43,8 @@ type Options struct {
 	// Audit notes sign-ins and changes of the directory; nil: they are only logged.
 	Audit func(ctx context.Context, e deskyard.AuditEvent) error
 
+	// Seal keeps the secrets of authenticator applications; nil: none can be added.
+	Seal *seal.Sealer
 	// NoPasswordGrant refuses "az login -u -p", which sends a person's password
 	// through a program.
 	NoPasswordGrant bool

@@ -38,6 +38,7 @@ type pending struct {
 	Fresh       bool      `json:"f,omitempty"` // the password is asked for even when signed in
 	Device      string    `json:"d,omitempty"` // hash of a device code: approve that instead of redirecting
 	UserCode    string    `json:"k,omitempty"` // as typed, to be shown again
+	Page        string    `json:"g,omitempty"` // a page of ours that waits, instead of a client
 	Made        time.Time `json:"t"`
 }
 
@@ -47,47 +48,71 @@ const pendingLife = 15 * time.Minute
 // errStale is answered for a sign-in page that was open too long, or was tampered with.
 var errStale = errors.New("sign-in request expired or not ours")
 
+// What is sealed for a browser to hand back, one purpose for each page.
+const (
+	sealSignIn = "sign-in"
+	sealFactor = "factor"
+	sealEnrol  = "enrol"
+)
+
 // seal encodes a pending request with a MAC.
-func (s *Service) seal(p pending) string {
-	b, err := json.Marshal(p)
-	if err != nil {
-		panic("identity: a pending request cannot be encoded: " + err.Error()) // strings and a time: it always can
-	}
-	payload := base64.RawURLEncoding.EncodeToString(b)
-	return payload + "." + base64.RawURLEncoding.EncodeToString(s.keys.MAC([]byte("sign-in\n"+payload)))
-}
+func (s *Service) seal(p pending) string { return s.sealed(sealSignIn, p) }
 
 // unseal reads what seal wrote.
-func (s *Service) unseal(text string) (pending, error) {
-	var p pending
-	payload, mac, ok := strings.Cut(text, ".")
-	got, err := base64.RawURLEncoding.DecodeString(mac)
-	if !ok || err != nil || !hmac.Equal(got, s.keys.MAC([]byte("sign-in\n"+payload))) {
-		return p, errStale
-	}
-	b, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil || json.Unmarshal(b, &p) != nil {
-		return p, errStale
+func (s *Service) unseal(text string) (p pending, err error) {
+	if err := s.unsealed(sealSignIn, text, &p); err != nil {
+		return pending{}, err
 	}
 	if s.now().Sub(p.Made) > pendingLife {
-		return p, errStale
+		return pending{}, errStale
 	}
 	return p, nil
 }
 
-// newGrant is what a sign-in with a password just now stands for.
-func (s *Service) newGrant(u directory.User, appID, resource, scope string) directory.Grant {
+// sealed encodes v with a MAC that holds for one purpose.
+func (s *Service) sealed(purpose string, v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("identity: what a page hands on cannot be encoded: " + err.Error()) // strings and times: it always can
+	}
+	payload := base64.RawURLEncoding.EncodeToString(b)
+	return payload + "." + base64.RawURLEncoding.EncodeToString(s.keys.MAC([]byte(purpose+"\n"+payload)))
+}
+
+// unsealed reads what sealed wrote for that purpose.
+func (s *Service) unsealed(purpose, text string, v any) error {
+	payload, mac, ok := strings.Cut(text, ".")
+	got, err := base64.RawURLEncoding.DecodeString(mac)
+	if !ok || err != nil || !hmac.Equal(got, s.keys.MAC([]byte(purpose+"\n"+payload))) {
+		return errStale
+	}
+	b, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil || json.Unmarshal(b, v) != nil {
+		return errStale
+	}
+	return nil
+}
+
+// Authentication methods (claim amr, RFC 8176).
+const (
+	methodPassword = "pwd"
+	methodTOTP     = "pwd otp mfa"
+	methodKey      = "pwd hwk mfa"
+)
+
+// newGrant is what a sign-in by these methods just now stands for.
+func (s *Service) newGrant(u directory.User, appID, resource, scope, methods string) directory.Grant {
 	now := s.now()
 	return directory.Grant{
 		Family: uuid.NewString(), Subject: u.ObjectID, AppID: appID, Resource: resource, Scope: scope,
-		Claims: "pwd", AuthTime: now, CreatedAt: now,
+		Claims: methods, AuthTime: now, CreatedAt: now,
 	}
 }
 
 // startSession signs a browser in and gives its cookie and grant.
-func (s *Service) startSession(ctx context.Context, u directory.User) (*http.Cookie, directory.Grant, error) {
+func (s *Service) startSession(ctx context.Context, u directory.User, methods string) (*http.Cookie, directory.Grant, error) {
 	handle := randomHandle(32)
-	g := s.newGrant(u, "", "", "")
+	g := s.newGrant(u, "", "", "", methods)
 	g.Kind, g.Hash, g.ExpiresAt = directory.GrantSession, hashOf(handle), s.now().Add(sessionLife)
 	if err := s.store.PutGrant(ctx, g); err != nil {
 		return nil, g, fmt.Errorf("store browser session: %w", err)

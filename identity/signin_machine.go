@@ -16,6 +16,9 @@ import (
 // of machines may share one.
 func (s *Service) SignIn(ctx context.Context, r *http.Request, machineID, name, password string) (deskyard.Principal, error) {
 	u, err := s.verifyFrom(ctx, r, "machine "+strings.ToLower(machineID), name, password)
+	if err == nil {
+		err = s.enough(ctx, u)
+	}
 	if err != nil {
 		if text, known := signInText(err); known {
 			return deskyard.Principal{}, arm.Errorf(arm.Unauthenticated, "SignInRefused", "%s", text)

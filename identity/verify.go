@@ -42,6 +42,7 @@ var (
 	errCredentials = errors.New("wrong name or password, or account locked")
 	errDisabled    = errors.New("account disabled")
 	errTooMany     = errors.New("too many attempts from one address")
+	errFactor      = errors.New("a second factor is needed")
 
 	errLocked = errors.New("account locked") // inside verifyUser only
 )
@@ -128,7 +129,12 @@ func (s *Service) admit(ctx context.Context, u directory.User, password string) 
 	}
 	old := u.PasswordHash
 	u, err := s.store.UpdateUser(ctx, u.ObjectID, func(u *directory.User) error {
-		u.Failed, u.LockedUntil = 0, time.Time{}
+		u.LockedUntil = time.Time{}
+		if needsFactor(*u) {
+			u.Failed-- // this attempt; those at the factor count until it is proved
+		} else {
+			u.Failed = 0
+		}
 		if fresh != "" && u.PasswordHash == old {
 			u.PasswordHash = fresh
 		}
@@ -141,8 +147,20 @@ func (s *Service) admit(ctx context.Context, u directory.User, password string) 
 		s.noteSignIn(ctx, u, "AADSTS50057", "account disabled")
 		return directory.User{}, errDisabled
 	}
-	s.noteSignIn(ctx, u, "", "")
+	if !needsFactor(u) {
+		s.noteSignIn(ctx, u, "", "")
+	}
 	return u, nil
+}
+
+// enough refuses a person whose password is not all that has to be proved, where no
+// page can ask for more.
+func (s *Service) enough(ctx context.Context, u directory.User) error {
+	if !needsFactor(u) {
+		return nil
+	}
+	s.noteSignIn(ctx, u, "AADSTS50076", "a second factor is needed")
+	return errFactor
 }
 
 func (s *Service) noteSignIn(ctx context.Context, u directory.User, code, detail string) {
@@ -158,6 +176,7 @@ func (s *Service) noteSignIn(ctx context.Context, u directory.User, code, detail
 const (
 	textCredentials = "AADSTS50126: Error validating credentials due to invalid username or password, or the account is locked for a while after too many attempts."
 	textDisabled    = "AADSTS50057: The user account is disabled."
+	textFactor      = "AADSTS50076: You must use multi-factor authentication to sign in. Sign in with a browser or a device code; a password alone is not enough for this account."
 	textTooMany     = "AADSTS90056: Too many sign-in attempts from this address. Try again in a minute."
 )
 
@@ -168,6 +187,8 @@ func signInText(err error) (text string, ok bool) {
 		return textCredentials, true
 	case errors.Is(err, errDisabled):
 		return textDisabled, true
+	case errors.Is(err, errFactor):
+		return textFactor, true
 	case errors.Is(err, errTooMany):
 		return textTooMany, true
 	}
@@ -191,8 +212,8 @@ func (s *Service) session(ctx context.Context, r *http.Request) (directory.Grant
 		}
 		return directory.Grant{}, directory.User{}, false
 	}
-	u, err := s.store.User(ctx, g.Subject)
-	if err != nil || u.Disabled || g.AuthTime.Before(u.ValidFrom) {
+	u, ok := s.sessionFor(ctx, g)
+	if !ok {
 		return directory.Grant{}, directory.User{}, false
 	}
 	return g, u, true
@@ -257,13 +278,16 @@ func (s *Service) passwordGrant(r *http.Request) (any, error) {
 		return nil, err
 	}
 	u, err := s.verifyUser(ctx, r, r.PostForm.Get("username"), r.PostForm.Get("password"))
+	if err == nil {
+		err = s.enough(ctx, u)
+	}
 	if err != nil {
 		if text, ok := signInText(err); ok {
 			return nil, oidc.ErrInvalidGrant().WithDescription("%s", text)
 		}
 		return nil, err
 	}
-	a, err := s.answerUser(ctx, s.newGrant(u, c.sp.AppID, resource, scope), "password")
+	a, err := s.answerUser(ctx, s.newGrant(u, c.sp.AppID, resource, scope, methodPassword), "password")
 	if err != nil {
 		return nil, err
 	}

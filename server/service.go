@@ -28,6 +28,7 @@ import (
 	"github.com/deskyard/deskyard/provision"
 	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
+	"github.com/deskyard/deskyard/seal"
 	"github.com/deskyard/deskyard/sqlstore"
 	"github.com/deskyard/deskyard/token"
 )
@@ -46,6 +47,7 @@ type service struct {
 	identityKeys *identity.Keys
 	store        *sqlstore.DB
 	instance     instance
+	sealer       *seal.Sealer
 	fresh        identity.Credentials // of the first start, until they are handed over
 	proxies      proxy.Trusted
 	roles        *rbac.Authorizer
@@ -127,10 +129,13 @@ func (s *service) openIdentity(ctx context.Context) error {
 	if s.proxies, err = s.config.proxies(); err != nil {
 		return err
 	}
+	if s.sealer, err = sealingKey(s.config.keysFolder()); err != nil {
+		return err
+	}
 	s.identity, err = identity.New(ctx, identity.Options{
 		Store: s.store, Keys: s.identityKeys, BaseURLs: append([]string{s.config.PublicURL}, s.config.AgentURL...),
 		ClientAddress: func(r *http.Request) string { return s.proxies.Client(r).String() },
-		Allow:         s.roles.Allow, Audit: s.audit, Metrics: s.registry, Log: s.log, Now: s.now,
+		Allow:         s.roles.Allow, Audit: s.audit, Seal: s.sealer, Metrics: s.registry, Log: s.log, Now: s.now,
 	})
 	return err
 }
@@ -170,10 +175,6 @@ func (s *service) openAgents(context.Context) error {
 
 // openProvision makes whatever makes machines; it works from serve on.
 func (s *service) openProvision(ctx context.Context) error {
-	sealer, err := sealingKey(s.config.keysFolder())
-	if err != nil {
-		return err
-	}
 	hypervisors, err := s.openHypervisors(ctx)
 	if err != nil {
 		return err
@@ -182,7 +183,7 @@ func (s *service) openProvision(ctx context.Context) error {
 		return err
 	}
 	s.provision, err = provision.New(provision.Options{
-		Store: s.store, Seal: sealer, Owner: s.instance.TenantID, Tokens: s.minter,
+		Store: s.store, Seal: s.sealer, Owner: s.instance.TenantID, Tokens: s.minter,
 		Guests: s.agents.Guests(), Fleet: s.agents, Images: s.images, Hypervisors: hypervisors, Devices: s.identity,
 		Links:        provision.Links{Mirror: s.config.TemplateMirror, Hosts: s.config.TemplateHost},
 		BootDeadline: s.config.BootDeadline,
