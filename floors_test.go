@@ -18,7 +18,7 @@ const module = "github.com/deskyard/deskyard"
 // test, so that a new one is given its floor on purpose.
 var floors = [][]string{
 	{"durable", "images", "web"}, // images: the recipes, embedded; web: the built web client
-	{"arm", "reverse", "bootloader", "socket", "proxy", "rdp", "tsgu", "relay"},
+	{"arm", "reverse", "bootloader", "socket", "proxy", "rdp", "tsgu", "relay", "ntlm"},
 	{""}, // the module root: the vocabulary
 	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute", "signon", "broker"},
 	{"identity", "components", "sxs", "monitor", "image", "compute/media", "compute/network", "compute/computetest"},
