@@ -67,6 +67,10 @@ type Reader interface {
 	// NextWork is the earliest instant that any work is due at; zero when none is.
 	NextWork(ctx context.Context) (time.Time, error)
 	Guest(ctx context.Context, machineID string) (Guest, error)
+	// Slots lists places on session hosts; Pool's in no order, Host's by user, DueBy's by Due.
+	Slots(ctx context.Context, q SlotQuery) ([]Slot, error)
+	Connection(ctx context.Context, id string) (Connection, error)
+	Connections(ctx context.Context, q ConnectionQuery) (Page[Connection], error)
 	AuditEvents(ctx context.Context, q AuditQuery) (Page[AuditEvent], error)
 	// Setting reads a small named document (signing keys, instance data); missing: arm.Missing.
 	Setting(ctx context.Context, name string) (json.RawMessage, error)
@@ -101,6 +105,22 @@ type Tx interface {
 	// PutGuest inserts (Version 0) or replaces (Version as read) a guest.
 	PutGuest(ctx context.Context, g Guest) (Guest, error)
 	DeleteGuest(ctx context.Context, machineID string) error
+	// ReserveSlot takes a pending slot in one statement, or answers ErrHostFull where
+	// limit others hold one (or the host is gone). A user who has a slot there keeps it,
+	// and its Connection becomes s's.
+	ReserveSlot(ctx context.Context, s Slot, limit int) error
+	// PutSlot writes a slot without regard to limits: what a host reports is so. On a
+	// host that is gone nothing is written.
+	PutSlot(ctx context.Context, s Slot) error
+	// ReleaseSlot removes the slot if it still has s's State and Connection; otherwise it
+	// has become another's business. It answers whether it removed it.
+	ReleaseSlot(ctx context.Context, s Slot) (bool, error)
+	// PutConnection inserts or replaces the record of a connection. Its id is a UUID of
+	// version 7.
+	PutConnection(ctx context.Context, c Connection) error
+	// RedeemConnection notes that the connection's ticket was used, in one statement, or
+	// answers ErrTicketUsed: this row is what makes tickets work once, over restarts too.
+	RedeemConnection(ctx context.Context, id string, at time.Time) error
 	AppendAudit(ctx context.Context, e AuditEvent) error
 	PutSetting(ctx context.Context, name string, doc json.RawMessage) error
 }

@@ -64,6 +64,14 @@ func TestNoReadWalksOverAWholeTable(t *testing.T) {
 		_, err := db.AuditEvents(ctx, q)
 		check(t, err)
 	}
+	for _, q := range []deskyard.SlotQuery{{Host: "h"}, {Pool: scope}, {DueBy: now}} {
+		_, err := db.Slots(ctx, q)
+		check(t, err)
+	}
+	for _, q := range []deskyard.ConnectionQuery{{User: "u", Limit: 5}, {Host: "h", After: "x", Limit: 5}, {Pool: scope, Since: now, Limit: 5}, {Since: now, Until: now, Limit: 5}} {
+		_, err := db.Connections(ctx, q)
+		check(t, err)
+	}
 	_, err = db.Referrers(ctx, "r", scope, scope, scope)
 	check(t, err)
 	_, err = db.CountSessionHosts(ctx, scope)
