@@ -40,8 +40,9 @@ var (
 
 // Times of a join: a wrong password must be told in seconds.
 const (
-	lookupTime = 10 * time.Second
-	joinTime   = 2 * time.Minute
+	lookupTime  = 10 * time.Second
+	lookupEvery = 500 * time.Millisecond
+	joinTime    = 2 * time.Minute
 )
 
 // Run joins.
@@ -90,7 +91,9 @@ func joiner(s domainSettings) (user, domain string) {
 	return user, strings.ToLower(domain)
 }
 
-// reach looks for the domain's controllers in DNS before anything is tried.
+// reach looks for the domain's controllers in DNS before anything is tried. A machine
+// that has just booted may learn its name servers this very moment, and the resolver
+// reads of them seconds later: only an answer ends the search early.
 func (d DomainStep) reach(ctx context.Context, domain string) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
@@ -98,15 +101,26 @@ func (d DomainStep) reach(ctx context.Context, domain string) Outcome {
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	_, hosts, err := r.LookupSRV(ctx, "ldap", "tcp", "dc._msdcs."+domain)
-	var missing *net.DNSError
-	switch {
-	case errors.As(err, &missing) && missing.IsNotFound, err == nil && len(hosts) == 0:
-		return Failed("DomainNotFound", "The domain %s has no controllers in the DNS that the machine asks. Check the domain's name and the virtual network's DNS servers.", domain)
-	case err != nil:
-		return Failed("DomainNotReachable", "The machine's DNS does not answer for the domain %s: %v. Check the virtual network's DNS servers.", domain, err)
+	again := time.NewTicker(lookupEvery)
+	defer again.Stop()
+	var last error
+	for {
+		_, hosts, err := r.LookupSRV(ctx, "ldap", "tcp", "dc._msdcs."+domain)
+		var missing *net.DNSError
+		switch {
+		case err == nil && len(hosts) > 0:
+			return Outcome{}
+		case errors.As(err, &missing) && missing.IsNotFound, err == nil:
+			return Failed("DomainNotFound", "The domain %s has no controllers in the DNS that the machine asks. Check the domain's name and the virtual network's DNS servers.", domain)
+		case last == nil || ctx.Err() == nil:
+			last = err // what ends with the time tells less
+		}
+		select {
+		case <-ctx.Done():
+			return Failed("DomainNotReachable", "The machine's DNS does not answer for the domain %s: %v. Check the virtual network's DNS servers.", domain, last)
+		case <-again.C:
+		}
 	}
-	return Outcome{}
 }
 
 // join makes the computer's account.

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -108,6 +109,25 @@ func TestADomainThatDNSDoesNotKnowIsSaidBeforeAnythingIsTried(t *testing.T) {
 	}
 }
 
+func TestANameServerThatIsKnownLateIsWaitedFor(t *testing.T) {
+	there, dials := nameserver(t), 0
+	late := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if dials++; dials <= 4 {
+			return nil, errors.New("connection refused")
+		}
+		return there.Dial(ctx, network, address)
+	}}
+	o := DomainStep{Runner: &answers{}, Resolver: late}.Run(t.Context(), domainStep(`{"name":"corp.example","user":"joiner"}`))
+	if o.Code != "" || dials <= 4 {
+		t.Errorf("after %d calls: %+v", dials, o)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if o := (DomainStep{Runner: &answers{}, Resolver: late}).Run(ctx, domainStep(`{"name":"corp.example","user":"joiner"}`)); o.Code != "DomainNotReachable" {
+		t.Errorf("without an answer in time: %+v", o)
+	}
+}
+
 func TestSettingsThatCouldBecomeOptionsAreRefused(t *testing.T) {
 	for name, settings := range map[string]string{
 		"user is an option": `{"name":"corp.example","user":"--login-ccache=/tmp/x"}`,
@@ -180,7 +200,9 @@ func FuzzDomainSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, settings string) {
 		r := &answers{}
 		nobody := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, context.Canceled }}
-		o := DomainStep{Runner: r, Resolver: nobody}.Run(t.Context(), domainStep(settings))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // it would be tried again
+		o := DomainStep{Runner: r, Resolver: nobody}.Run(ctx, domainStep(settings))
 		if o.Code == "" || len(r.ran) != 0 {
 			t.Fatalf("joined without DNS: %+v, %v", o, r.ran)
 		}
