@@ -38,6 +38,8 @@ type User struct {
 	ValidFrom time.Time
 	Factors   []Factor // what is asked beside the password; empty: nothing
 	CreatedAt time.Time
+
+	AppPasswords []AppPassword
 }
 
 // Group is a named set of users, groups and service principals.

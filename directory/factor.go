@@ -22,3 +22,12 @@ type Factor struct {
 	CreatedAt  time.Time
 	UsedAt     time.Time
 }
+
+// AppPassword is a generated password of a user for a client that can show no sign-in
+// page. It has 160 random bits.
+type AppPassword struct {
+	ID        string // GUID
+	Name      string
+	Hash      []byte // NT hash, sealed: it is as good as the password
+	CreatedAt time.Time
+}

@@ -102,7 +102,7 @@ func (s *Service) addFactor(ctx context.Context, objectID string, f directory.Fa
 	if err != nil {
 		return fmt.Errorf("add a factor to user %s: %w", objectID, err)
 	}
-	s.noteFactor(ctx, "add", u, f)
+	s.noteMethod(ctx, "add", u, f.Kind+" "+f.Name)
 	return nil
 }
 
@@ -121,13 +121,14 @@ func (s *Service) RemoveFactor(ctx context.Context, objectID, factorID string) e
 	if err != nil {
 		return fmt.Errorf("remove a factor of user %s: %w", objectID, err)
 	}
-	s.noteFactor(ctx, "remove", u, gone)
+	s.noteMethod(ctx, "remove", u, gone.Kind+" "+gone.Name)
 	return nil
 }
 
-func (s *Service) noteFactor(ctx context.Context, verb string, u directory.User, f directory.Factor) {
+// noteMethod audits a change of how a user signs in.
+func (s *Service) noteMethod(ctx context.Context, verb string, u directory.User, what string) {
 	s.note(ctx, event{action: "Microsoft.Directory/users/authentication/" + verb, id: u.ObjectID, name: u.UPN, kind: "User",
-		status: 200, detail: f.Kind + " " + f.Name})
+		status: 200, detail: what})
 }
 
 // errWrongCode is a code or key that does not fit; it says no more.

@@ -52,6 +52,7 @@ type page struct {
 	TOTP                            bool   // the person has an authenticator application
 	KeyOptions                      string // JSON for the browser's security keys; "" for none
 	Factors                         []directory.Factor
+	AppPasswords                    []directory.AppPassword
 	QR                              template.HTML
 	Secret                          string // of the application to be added, to be typed
 	Style                           template.CSS

@@ -156,6 +156,9 @@ func (s *Service) security(w http.ResponseWriter, r *http.Request) error {
 	if !s.csrfValid(r) {
 		return s.showSecurity(w, r, http.StatusBadRequest, u, textStale)
 	}
+	if r.PostForm.Get("action") == "addPassword" {
+		return s.showAppPassword(w, r, u)
+	}
 	problem, err := s.changeFactors(r, u)
 	if err != nil {
 		return err
@@ -190,10 +193,11 @@ func (s *Service) elevate(ctx context.Context, session directory.Grant, action s
 // changeFactors does what the page's forms ask for.
 func (s *Service) changeFactors(r *http.Request, u directory.User) (problem string, err error) {
 	ctx, form := r.Context(), r.PostForm
-	if form.Get("action") == "remove" {
-		err := s.RemoveFactor(ctx, u.ObjectID, form.Get("factor"))
+	remove := map[string]func(context.Context, string, string) error{"remove": s.RemoveFactor, "removePassword": s.RemoveAppPassword}[form.Get("action")]
+	if remove != nil {
+		err := remove(ctx, u.ObjectID, form.Get("id"))
 		if arm.IsMissing(err) {
-			return "That factor was removed already.", nil
+			return "That was removed already.", nil
 		}
 		return "", err
 	}
@@ -221,9 +225,22 @@ func (s *Service) changeFactors(r *http.Request, u directory.User) (problem stri
 	return "", err
 }
 
+// showAppPassword makes an app password and shows it, once.
+func (s *Service) showAppPassword(w http.ResponseWriter, r *http.Request, u directory.User) error {
+	password, err := s.AddAppPassword(r.Context(), u.ObjectID, r.PostForm.Get("name"))
+	var refused *arm.Error
+	if errors.As(err, &refused) {
+		return s.showSecurity(w, r, http.StatusBadRequest, u, refused.Message)
+	}
+	if err == nil {
+		s.show(w, r, http.StatusOK, "apppassword", page{Title: "App password", Account: u.UPN, Secret: password}, "")
+	}
+	return err
+}
+
 // showSecurity renders the page with a new offer of each kind of factor.
 func (s *Service) showSecurity(w http.ResponseWriter, r *http.Request, status int, u directory.User, problem string) error {
-	view := page{Title: "Security settings", Account: u.UPN, Error: problem, Factors: u.Factors, Script: template.JS(factorScript)}
+	view := page{Title: "Security settings", Account: u.UPN, Error: problem, Factors: u.Factors, AppPasswords: u.AppPasswords, Script: template.JS(factorScript)}
 	e := enrolment{User: u.ObjectID, Made: s.now()}
 	if s.options.Seal != nil {
 		key, err := s.newTOTP(u)
