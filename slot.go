@@ -17,7 +17,9 @@ type Slot struct {
 	Connection string    // the newest connection that took it; "" when the host reported a session of its own
 	State      string    // SlotPending | SlotActive
 	Since      time.Time // when it was reserved
-	Due        time.Time // of a pending one: when it is given back unless its user came; zero for active ones
+	// Due is when it is given back unless the host reports the session by then; zero for
+	// an active one that nobody is connecting to.
+	Due time.Time
 }
 
 // States of a slot.
@@ -41,7 +43,7 @@ var ErrTicketUsed = arm.Errorf(arm.Conflicting, "TicketUsed",
 type SlotQuery struct {
 	Pool  arm.ResourceID // on all hosts of a pool
 	Host  string         // on one host, by object id
-	DueBy time.Time      // pending ones whose time is over by then
+	DueBy time.Time      // those whose time is over by then
 }
 
 // ConnectionQuery selects records of connections, newest first.

@@ -85,6 +85,27 @@ func (x *Index) Pick() *Slot {
 	return x.order[x.buckets[n].first()]
 }
 
+// Nearest are up to n hosts that can take a new session, in the order in which they
+// would be picked were the first ones gone.
+func (x *Index) Nearest(n int) []Host {
+	list := make([]Host, 0, n)
+	for i := range x.buckets {
+		if x.depth {
+			i = len(x.buckets) - 1 - i
+		}
+		for at := x.buckets[i].next(0); at >= 0; at = x.buckets[i].next(at + 1) {
+			if len(list) == n {
+				return list
+			}
+			list = append(list, x.order[at].Host)
+		}
+	}
+	return list
+}
+
+// Len is how many hosts the index holds.
+func (x *Index) Len() int { return len(x.order) }
+
 // Add counts the sessions of a host up or down.
 func (x *Index) Add(s *Slot, sessions int) {
 	x.leave(s)
@@ -175,6 +196,23 @@ func (s set) first() int {
 // last is the greatest member, -1 in an empty set.
 func (s set) last() int {
 	return s.descend(func(w uint64) int { return 63 - bits.LeadingZeros64(w) })
+}
+
+// next is the least member that is n or greater, -1 where there is none.
+func (s set) next(n int) int {
+	for level := range s {
+		if i := n / 64; i < len(s[level]) {
+			if w := s[level][i] >> (n % 64); w != 0 {
+				n += bits.TrailingZeros64(w)
+				for ; level > 0; level-- {
+					n = n*64 + bits.TrailingZeros64(s[level-1][n])
+				}
+				return n
+			}
+		}
+		n = n/64 + 1
+	}
+	return -1
 }
 
 func (s set) descend(pick func(uint64) int) int {

@@ -59,6 +59,26 @@ func agree(t *rapid.T, p *deskyard.HostPool, all map[string]broker.Host, x *brok
 	case got != nil && got.Host != *want.Host:
 		t.Fatalf("the index picked %v, Place %v", got.Host, *want.Host)
 	}
+	// What is nearest by the index is what a record would hold of them.
+	few := x.Nearest(deskyard.MaxCandidates)
+	if got == nil {
+		if len(few) > 0 {
+			t.Fatalf("nearest to nothing: %v", few)
+		}
+		return
+	}
+	for i, h := range few {
+		c := want.Decision.Candidates[i]
+		if c.Host != h.Name || c.Sessions != h.Sessions {
+			t.Fatalf("nearest %d is %v, by the record %v", i, h, c)
+		}
+	}
+	if n := len(few); n < min(deskyard.MaxCandidates, len(want.Decision.Candidates)) {
+		switch why := want.Decision.Candidates[n].Passed; why {
+		case "", "has more sessions", "has fewer sessions", "comes later by name":
+			t.Fatalf("%d nearest, but the record goes on with a host that %s", n, why)
+		}
+	}
 }
 
 func TestNoHostGoesOverItsLimitWhateverTheOrder(t *testing.T) {

@@ -93,7 +93,7 @@ func TestAUserHoldsOneSlotOfAHost(t *testing.T) {
 		active.State, active.Due = deskyard.SlotActive, time.Time{}
 		write(t, db, func(ctx context.Context, tx deskyard.Tx) error { return tx.PutSlot(ctx, active) })
 		must(t, reserve(t, db, pending(id, "ann@example.org", "c4"), 1))
-		active.Connection = "c4" // and active it stays
+		active.Connection, active.Due = "c4", start.Add(time.Minute) // and active it stays
 		same(t, found(db.Slots(t.Context(), deskyard.SlotQuery{Host: id}))(t), []deskyard.Slot{active})
 	})
 }

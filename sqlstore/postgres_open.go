@@ -50,7 +50,7 @@ func openPostgres(ctx context.Context, o Options, m *meter) (*DB, error) {
 	if err := migratePostgres(ctx, db, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s/%s: %w", config.Host, config.Database, err), db.Close())
 	}
-	return &DB{queries: queries{direct{db}}, engine: &postgres{db: db, meter: m}, now: o.Now}, nil
+	return &DB{queries: queries{direct{db}}, engine: &postgres{db: db, meter: m}, now: o.Now, changed: o.Changed}, nil
 }
 
 // migratePostgres makes the collation that the migrations use, then runs them;

@@ -135,6 +135,7 @@ func (q queries) referrers(ctx context.Context, relation string, keys []any, fou
 
 // PutResource implements deskyard.Tx.
 func (t *transaction) PutResource(ctx context.Context, r deskyard.Resource) (deskyard.Resource, error) {
+	t.changed = append(t.changed, r.ID)
 	put, err := t.putResource(ctx, r)
 	var refused *arm.Error
 	if err != nil && !errors.As(err, &refused) {
@@ -228,6 +229,7 @@ func (t *transaction) index(ctx context.Context, key string, r deskyard.Resource
 
 // DeleteResource implements deskyard.Tx.
 func (t *transaction) DeleteResource(ctx context.Context, id arm.ResourceID) error {
+	t.changed = append(t.changed, id)
 	key := id.Key()
 	if !storable(key) {
 		return arm.NotFound(id)

@@ -84,6 +84,7 @@ func (q queries) CountSessionHosts(ctx context.Context, pool arm.ResourceID) (in
 // PutSessionHost implements deskyard.Tx. An object id that another host has is an
 // arm.Conflicting error.
 func (t *transaction) PutSessionHost(ctx context.Context, h deskyard.SessionHost) (deskyard.SessionHost, error) {
+	t.changed = append(t.changed, h.ID)
 	key := h.ID.Key()
 	doc, err := json.Marshal(h)
 	if err != nil {
@@ -140,6 +141,7 @@ func (t *transaction) hostRefusal(ctx context.Context, h deskyard.SessionHost) e
 
 // DeleteSessionHost implements deskyard.Tx; role assignments at the host go too.
 func (t *transaction) DeleteSessionHost(ctx context.Context, id arm.ResourceID) error {
+	t.changed = append(t.changed, id)
 	key := id.Key()
 	if !storable(key) {
 		return arm.NotFound(id)

@@ -64,8 +64,7 @@ func (t *transaction) ReserveSlot(ctx context.Context, s deskyard.Slot, limit in
 		select h.object_id, cast($2 as text), cast($3 as text), 'Pending', cast($4 as bigint), cast($5 as bigint)
 		from session_hosts h where h.object_id = $1
 		and (select count(*) from session_slots o where o.host_id = $1 and o.user_key <> $2) < cast($6 as bigint)
-		on conflict (host_id, user_key) do update set connection = excluded.connection,
-			due = case when session_slots.state = 'Pending' then excluded.due else 0 end`,
+		on conflict (host_id, user_key) do update set connection = excluded.connection, due = excluded.due`,
 		strings.ToLower(s.Host), deskyard.SlotUser(s.User), s.Connection, instant(s.Since), instant(s.Due), int64(limit))
 	if err != nil {
 		return fmt.Errorf("reserve a slot on host %s: %w", s.Host, err)

@@ -42,7 +42,7 @@ func openSQLite(ctx context.Context, path string, o Options, m *meter) (*DB, err
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), readers.Close())
 	}
 	s := &sqlite{path: path, readers: readers, reading: &prepared{db: readers}, writer: writer}
-	return &DB{queries: queries{s.reading}, engine: s, now: o.Now}, nil
+	return &DB{queries: queries{s.reading}, engine: s, now: o.Now, changed: o.Changed}, nil
 }
 
 // makeFile creates what is missing for nobody but the owner to read: SQLite gives

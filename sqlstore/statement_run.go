@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/arm"
 )
 
 // runner runs statements outside of a transaction or inside one.
@@ -22,7 +23,8 @@ type queries struct{ run runner }
 // transaction implements deskyard.Tx.
 type transaction struct {
 	queries
-	now func() time.Time
+	now     func() time.Time
+	changed []arm.ResourceID // resources and session hosts put or deleted so far
 }
 
 var _ deskyard.Tx = (*transaction)(nil)

@@ -21,6 +21,9 @@ type Options struct {
 	Log     *slog.Logger          // slog.Default() when nil
 	Now     func() time.Time      // time.Now when nil
 	Metrics prometheus.Registerer // nil: not counted
+	// Changed is told, after the commit, which resources and session hosts a write put
+	// or deleted. It must return soon and must not write; nil: nobody is.
+	Changed func(ids []arm.ResourceID)
 }
 
 // ErrClosed is answered to a write that comes while or after the store closes.
@@ -38,8 +41,9 @@ var ErrNestedWrite = errors.New("write inside a write: use the transaction that 
 // DB is a deskyard.Store. Its methods may be called from any goroutine.
 type DB struct {
 	queries
-	engine engine
-	now    func() time.Time
+	engine  engine
+	now     func() time.Time
+	changed func(ids []arm.ResourceID)
 }
 
 var _ deskyard.Store = (*DB)(nil)
@@ -86,10 +90,17 @@ func (db *DB) Write(ctx context.Context, f func(ctx context.Context, tx deskyard
 	if ctx.Value(insideWrite{db}) != nil {
 		return ErrNestedWrite
 	}
-	return db.engine.write(context.WithValue(ctx, insideWrite{db}, true), func(ctx context.Context, tx *transaction) error {
-		tx.now = db.now
-		return f(ctx, tx)
+	var changed []arm.ResourceID
+	err := db.engine.write(context.WithValue(ctx, insideWrite{db}, true), func(ctx context.Context, tx *transaction) error {
+		tx.now, tx.changed = db.now, nil // f may run more than once
+		err := f(ctx, tx)
+		changed = tx.changed
+		return err
 	})
+	if err == nil && db.changed != nil && len(changed) > 0 {
+		db.changed(changed)
+	}
+	return err
 }
 
 // Check implements deskyard.Store: it commits one small row.

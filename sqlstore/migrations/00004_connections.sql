@@ -7,7 +7,7 @@ create table session_slots (
     connection text   not null, -- '': a session that the host reported of itself
     state      text   not null, -- Pending | Active
     since      bigint not null,
-    due        bigint not null, -- 0 for active ones
+    due        bigint not null, -- 0: nobody is connecting
     constraint session_slots_pk primary key (host_id, user_key),
     constraint session_slots_host foreign key (host_id) references session_hosts (object_id) on update cascade on delete cascade
 );
