@@ -197,6 +197,56 @@ func TestTheAgentStepEndsWithTheLink(t *testing.T) {
 	}
 }
 
+// TestAKeyIsHandedOverOnceThoughTheBootLoaderStartsAnew runs the agent's step a second
+// time, as after a restart of the boot loader behind the registration.
+func TestAKeyIsHandedOverOnceThoughTheBootLoaderStartsAnew(t *testing.T) {
+	a, l := agentIn(t)
+	keys := 0
+	l.done = func() {
+		if os.Remove(a.KeyFile) == nil { // the agent registers and erases the key
+			keys++
+		}
+		say(t, a, agentStatus{State: "Linked", Host: "hp/sh-1", Since: time.Now()})
+	}
+	asked := step("agent", oneComponent, `{"registrationInfoToken":"the-token"}`)
+	other := asked
+	other.ID = "another step"
+	for _, c := range []struct {
+		what  string
+		step  deskyard.Step
+		token string
+		keys  int
+	}{{"at first", asked, "the-token", 1}, {"the same step again", asked, "the-token", 1}, {"another step", other, "the-token", 2}, {"another key", other, "new-token", 3}} {
+		c.step.Secrets = json.RawMessage(`{"registrationInfoToken":"` + c.token + `"}`)
+		say(t, a, agentStatus{State: "Stopped"})
+		if o := a.Run(t.Context(), c.step); o.Code != "" || keys != c.keys {
+			t.Errorf("%s: %d keys handed over, not %d; told %+v", c.what, keys, c.keys, o)
+		}
+	}
+}
+
+func TestAKeyThatTheAgentHasYetToUseIsHandedOverAgain(t *testing.T) {
+	a, l := agentIn(t)
+	asked := step("agent", oneComponent, `{"registrationInfoToken":"the-token"}`)
+	ctx, cancel := context.WithCancel(t.Context())
+	l.done = cancel // the boot loader ends before the agent came
+	if o := a.Run(ctx, asked); o.Code == "" {
+		t.Fatalf("told %+v", o)
+	}
+	l.done = func() {
+		if key, err := os.ReadFile(a.KeyFile); err != nil || string(key) != "the-token" {
+			t.Errorf("key %q, %v", key, err)
+		}
+		if err := os.Remove(a.KeyFile); err != nil {
+			t.Error(err)
+		}
+		say(t, a, agentStatus{State: "Linked", Host: "hp/sh-1", Since: time.Now()})
+	}
+	if o := a.Run(t.Context(), asked); o.Code != "" {
+		t.Errorf("told %+v", o)
+	}
+}
+
 func TestARefusalCountsOnlyForTheKeyThatWasHandedOver(t *testing.T) {
 	a, l := agentIn(t)
 	say(t, a, agentStatus{State: "Refused", Refused: true, Why: "the old key", Since: time.Now().Add(-time.Hour)})

@@ -20,16 +20,40 @@ type Runner interface {
 // maxCapture bounds what is kept of a program's output.
 const maxCapture = 1 << 20
 
-// programs runs programs directly, or what prefix puts before them.
+// programs runs programs directly, or through what prefix puts before them for the
+// time that is left.
 type programs struct {
-	prefix []string
+	prefix func(left time.Duration) []string
 }
+
+// endTime is how long a program whose time is over has to end by itself, and endWait
+// how long its end is waited for.
+const (
+	endTime = 5 * time.Second
+	endWait = 10 * time.Second
+)
 
 // Run implements Runner.
 func (p programs) Run(ctx context.Context, stdin, name string, args ...string) (string, int, error) {
-	line := append(append(append([]string{}, p.prefix...), name), args...)
+	line := append([]string{name}, args...)
+	if p.prefix != nil {
+		left := defaultStepTime
+		if end, bound := ctx.Deadline(); bound {
+			left = time.Until(end)
+		}
+		line = append(p.prefix(left), line...)
+	}
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.WaitDelay = 10 * time.Second
+	if p.prefix != nil {
+		kill := cmd.Cancel
+		cmd.Cancel = func() error {
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil // the unit's time is over too: its end is waited for
+			}
+			return kill()
+		}
+	}
+	cmd.WaitDelay = endWait
 	cmd.Stdin = strings.NewReader(stdin)
 	var out bounded
 	cmd.Stdout, cmd.Stderr = &out, &out

@@ -1,6 +1,10 @@
 package guest
 
-import "os"
+import (
+	"fmt"
+	"os"
+	"time"
+)
 
 // NewRunner runs programs as units of their own where systemd is: the boot loader's
 // unit has few rights, and steps change the system.
@@ -8,5 +12,14 @@ func NewRunner() Runner {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		return programs{}
 	}
-	return programs{prefix: []string{"systemd-run", "--pipe", "--wait", "--collect", "--quiet", "--service-type=exec", "--"}}
+	return programs{prefix: asUnit}
+}
+
+// asUnit runs a program as a unit of systemd's own. The unit does not end with the
+// systemd-run that waits for it, nor with the boot loader: systemd itself ends it, with
+// all that it started, when its time is over.
+func asUnit(left time.Duration) []string {
+	return []string{"systemd-run", "--pipe", "--wait", "--collect", "--quiet", "--service-type=exec",
+		fmt.Sprintf("--property=RuntimeMaxSec=%dms", max(left.Milliseconds(), 1)),
+		fmt.Sprintf("--property=TimeoutStopSec=%ds", int(endTime.Seconds())), "--"}
 }

@@ -1,7 +1,10 @@
 package guest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,8 +67,11 @@ func (a AgentStep) Run(ctx context.Context, s deskyard.Step) Outcome {
 		}
 	}
 	handed := a.Now()
-	if err := a.handOver(settings, secrets.Token); err != nil {
-		return Failed("AgentNotInstalled", "%v", err)
+	mark := handMark(s.ID, secrets.Token)
+	if !a.used(mark) {
+		if err := a.handOver(settings, secrets.Token, mark); err != nil {
+			return Failed("AgentNotInstalled", "%v", err)
+		}
 	}
 	if err := a.install(ctx, settings.Components); err != nil {
 		return Failed("AgentNotInstalled", "%v", err)
@@ -74,7 +80,7 @@ func (a AgentStep) Run(ctx context.Context, s deskyard.Step) Outcome {
 }
 
 // handOver writes the key where the agent looks for it; the agent erases it.
-func (a AgentStep) handOver(settings agentSettings, token string) error {
+func (a AgentStep) handOver(settings agentSettings, token string, mark []byte) error {
 	if err := os.MkdirAll(filepath.Dir(a.KeyFile), 0o755); err != nil {
 		return fmt.Errorf("make the agent's folder: %w", err)
 	}
@@ -86,7 +92,27 @@ func (a AgentStep) handOver(settings agentSettings, token string) error {
 	if err := durable.Replace(a.KeyFile, []byte(token), 0o600); err != nil {
 		return fmt.Errorf("hand the registration key to the agent: %w", err)
 	}
+	// Only now: a mark of a key that was not handed over would keep it from the agent.
+	if err := durable.Replace(a.markFile(), mark, 0o600); err != nil {
+		return fmt.Errorf("note which registration key was handed over: %w", err)
+	}
 	return nil
+}
+
+// used reports whether this very step handed its key over before and the agent has
+// registered with it, which is when it erases it: the boot loader ended between that
+// and the step's result. A key for one use would be refused a second time.
+func (a AgentStep) used(mark []byte) bool {
+	stands, err := os.ReadFile(a.markFile())
+	return err == nil && bytes.Equal(stands, mark) && !a.keyWaits()
+}
+
+// markFile remembers the step that handed a key over last, and its key by a hash.
+func (a AgentStep) markFile() string { return a.KeyFile + ".handed" }
+
+func handMark(step, token string) []byte {
+	sum := sha256.Sum256([]byte(step + "\x00" + token))
+	return []byte(hex.EncodeToString(sum[:]) + "\n")
 }
 
 // install has the boot loader run the agent; the rest of the components follows over
