@@ -125,18 +125,14 @@ func (s *Service) reconcileExtension(ctx context.Context, w deskyard.Work) (reco
 // invitedAt tells one machine of a row from the one that replaced it: an extension that
 // ran in the former has not run in the latter.
 func (s *Service) invitedAt(ctx context.Context, parent arm.ResourceID) (string, error) {
-	machine, _, err := s.machineOf(ctx, parent)
+	machine, err := s.machineOf(ctx, parent)
 	if arm.IsMissing(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
 	}
-	var p machineProperties
-	if err := readProperties(machine, &p); err != nil {
-		return "", err
-	}
-	g, err := s.o.Store.Guest(ctx, p.VMID)
+	g, err := s.o.Store.Guest(ctx, machine.VMID)
 	if arm.IsMissing(err) {
 		return "", nil
 	}
@@ -176,29 +172,25 @@ func (s *Service) keepExtension(ctx context.Context, id arm.ResourceID, st exten
 
 // runExtension asks the guest, if the machine is one that can be asked.
 func (s *Service) runExtension(ctx context.Context, w deskyard.Work, st extensionState, e deskyard.VMExtension, secrets json.RawMessage) (reconcile.Result, error) {
-	machine, hci, err := s.machineOf(ctx, w.ID.Parent())
+	machine, err := s.machineOf(ctx, w.ID.Parent())
 	if arm.IsMissing(err) {
 		return s.endExtension(ctx, w, st, failedStep("ParentResourceNotFound", "The machine is gone."))
 	}
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	var p machineProperties
-	if err := readProperties(machine, &p); err != nil {
-		return reconcile.Result{}, err
-	}
 	late := !s.now().Before(st.Until)
 	switch {
-	case p.ProvisioningState == stateFailed:
+	case machine.ProvisioningState == stateFailed:
 		return s.endExtension(ctx, w, st, failedStep("VMNotReady", "The machine could not be made; its own error says why. Make it again, then the extension."))
-	case p.ProvisioningState != stateSucceeded && p.ProvisioningState != "" && !late:
+	case machine.ProvisioningState != stateSucceeded && machine.ProvisioningState != "" && !late:
 		return reconcile.Result{After: extensionLook}, nil
 	case s.o.Guests == nil:
 		return s.endExtension(ctx, w, st, failedStep("VMAgentNotReady", "The service has no link to guests."))
 	case late:
 		return s.endExtension(ctx, w, st, failedStep("VMExtensionProvisioningTimeout", "The machine's boot loader has not reported the extension's end in time. Check that the machine runs, then repeat the request."))
 	}
-	step, err := stepOf(e, secrets, hci)
+	step, err := stepOf(e, secrets, machine.hci)
 	if err != nil {
 		var refused *arm.Error
 		if errors.As(err, &refused) {
@@ -210,51 +202,37 @@ func (s *Service) runExtension(ctx context.Context, w deskyard.Work, st extensio
 	s.log.Info("extension runs", "extension", w.ID, "step", st.Step, "kind", step.Kind)
 	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(st.Until.Sub(s.now())))
 	defer cancel()
-	result, err := s.o.Guests.Do(ctx, p.VMID, step)
+	result, err := s.o.Guests.Do(ctx, machine.VMID, step)
 	if errors.Is(err, deskyard.ErrGuestUnreachable) || errors.Is(err, context.DeadlineExceeded) {
 		return reconcile.Result{After: extensionLook}, nil // until the time is over
 	}
 	if err != nil {
-		return reconcile.Result{}, fmt.Errorf("run the extension %s in %s: %w", w.ID.Name(), machine.ID.Name(), err)
+		return reconcile.Result{}, fmt.Errorf("run the extension %s in %s: %w", w.ID.Name(), w.ID.Parent().Name(), err)
 	}
-	if err := s.noteJoin(ctx, w.ID.Parent(), p.VMID, step, result); err != nil {
+	if err := s.noteJoin(ctx, w.ID.Parent(), machine.VMID, step, result); err != nil {
 		return reconcile.Result{}, err
 	}
 	return s.endExtension(ctx, w, st, result)
 }
 
-// machineOf is the machine that an extension's parent is: a virtual machine, or the
-// instance of Azure Stack HCI below a machine of HybridCompute.
-func (s *Service) machineOf(ctx context.Context, parent arm.ResourceID) (r deskyard.Resource, hci bool, err error) {
-	if !strings.EqualFold(parent.Type(), typeArc) {
-		r, err = s.o.Store.Resource(ctx, parent)
-		return r, false, err
+// machineOf is what an extension's parent says of its machine: a virtual machine, or
+// the instance of Azure Stack HCI below a machine of HybridCompute.
+func (s *Service) machineOf(ctx context.Context, parent arm.ResourceID) (f machineFacts, err error) {
+	id := parent
+	if f.hci = strings.EqualFold(parent.Type(), typeArc); f.hci {
+		id = parent.Provider("Microsoft.AzureStackHCI", "virtualMachineInstances", "default")
 	}
-	r, err = s.o.Store.Resource(ctx, parent.Provider("Microsoft.AzureStackHCI", "virtualMachineInstances", "default"))
+	r, err := s.o.Store.Resource(ctx, id)
 	if err != nil {
-		return r, true, err
+		return f, err
 	}
-	var p machineProperties
-	if err := readProperties(r, &p); err != nil || p.VMID != "" {
-		return r, true, err
+	if err := readProperties(r, &f.machineProperties); err != nil {
+		return f, err
 	}
-	arc, err := s.o.Store.Resource(ctx, parent)
-	if err != nil {
-		return r, true, err
+	if f.hci {
+		err = f.readArc(ctx, s.o.Store, r)
 	}
-	var id struct {
-		VMID string `json:"vmId"`
-	}
-	if err := readProperties(arc, &id); err != nil {
-		return r, true, err
-	}
-	properties := map[string]json.RawMessage{}
-	if err := readProperties(r, &properties); err != nil {
-		return r, true, err
-	}
-	properties["vmId"] = quoted(id.VMID)
-	r.Properties = encoded(properties)
-	return r, true, nil
+	return f, err
 }
 
 func failedStep(code, message string) deskyard.StepResult {

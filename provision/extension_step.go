@@ -85,28 +85,64 @@ func dscStep(e deskyard.VMExtension, secrets json.RawMessage, hci bool) (deskyar
 // hciScript finds the arguments of Microsoft's HciCustomScript.ps1 in the command.
 var (
 	hciScript = regexp.MustCompile(`(?i)HciCustomScript\.ps1`)
-	hciToken  = regexp.MustCompile(`(?i)-RegistrationInfoToken\s+(\S+)`)
+	hciToken  = regexp.MustCompile(`(?i)(-RegistrationInfoToken\s+)(\S+)`)
 )
 
 // scriptStep is a script of the caller's, or, of Microsoft's template for Azure Stack
 // HCI, the script that installs the agent: its counterpart runs instead of it.
 func scriptStep(e deskyard.VMExtension, secrets json.RawMessage, hci bool) (deskyard.Step, error) {
-	var command struct {
-		Command string `json:"commandToExecute"`
+	command, err := scriptCommand(e, secrets)
+	if err != nil {
+		return deskyard.Step{}, err
 	}
-	for _, part := range []json.RawMessage{e.Settings, secrets} {
-		if err := decodeSecrets(part, &command); err != nil {
-			return deskyard.Step{}, err
-		}
-	}
-	if hciScript.MatchString(command.Command) {
+	if hciScript.MatchString(command) {
 		token := ""
-		if m := hciToken.FindStringSubmatch(command.Command); m != nil {
-			token = m[1]
+		if m := hciToken.FindStringSubmatch(command); m != nil {
+			token = m[2]
 		}
 		return newAgentStep(token, hci, false, "")
 	}
 	return deskyard.Step{Kind: deskyard.StepScript, Settings: e.Settings, Secrets: secrets}, nil
+}
+
+// scriptCommand is the command of a script extension; a hidden one counts before an open one.
+func scriptCommand(e deskyard.VMExtension, secrets json.RawMessage) (string, error) {
+	var p struct {
+		Command string `json:"commandToExecute"`
+	}
+	for _, part := range []json.RawMessage{e.Settings, secrets} {
+		if err := decodeSecrets(part, &p); err != nil {
+			return "", err
+		}
+	}
+	return p.Command, nil
+}
+
+// rekeyed are an extension's protected settings with another registration key, for an
+// extension that installs the agent in either of Microsoft's ways; nil for all others,
+// whose settings stay as they are.
+func rekeyed(e deskyard.VMExtension, secrets json.RawMessage, token string) (json.RawMessage, error) {
+	if strings.EqualFold(e.Type, "DSC") {
+		return encoded(map[string]any{"properties": agentStepSecrets{token}}), nil
+	}
+	if !strings.EqualFold(e.Type, "CustomScriptExtension") && !strings.EqualFold(e.Type, "CustomScript") {
+		return nil, nil
+	}
+	command, err := scriptCommand(e, secrets)
+	if err != nil || !hciScript.MatchString(command) {
+		return nil, err
+	}
+	hidden := map[string]json.RawMessage{}
+	if err := decodeSecrets(secrets, &hidden); err != nil {
+		return nil, err
+	}
+	if hciToken.MatchString(command) {
+		command = hciToken.ReplaceAllString(command, "${1}"+strings.ReplaceAll(token, "$", "$$"))
+	} else {
+		command += " -RegistrationInfoToken " + token
+	}
+	hidden["commandToExecute"] = encoded(command)
+	return encoded(hidden), nil
 }
 
 // decodeSecrets reads members of settings; the error does not repeat them.

@@ -47,6 +47,39 @@ func TestEachExtensionOfMicrosoftsTemplatesBecomesItsStep(t *testing.T) {
 	}
 }
 
+// TestEveryExtensionThatInstallsTheAgentGetsTheNewKey looks at the step that comes of
+// the settings with another key, and that those of other extensions stay.
+func TestEveryExtensionThatInstallsTheAgentGetsTheNewKey(t *testing.T) {
+	const hci = `powershell -File HciCustomScript.ps1 -HostPoolName hp1 -RegistrationInfoToken old$1 -ArtifactUri https://x`
+	for _, c := range []struct{ publisher, kind, settings, secrets, want string }{
+		{"Microsoft.Powershell", "DSC", `{"configurationFunction":"Configuration.ps1\\AddSessionHost"}`, `{"registrationInfoToken":"old$1"}`, deskyard.StepAgent},
+		{"Microsoft.Compute", "CustomScriptExtension", `{}`, `{"commandToExecute":"` + hci + `","storageAccountKey":"kept"}`, deskyard.StepAgent},
+		{"Microsoft.Compute", "CustomScriptExtension", `{"commandToExecute":"` + hci + `"}`, "", deskyard.StepAgent},
+		{"Microsoft.Compute", "CustomScriptExtension", `{}`, `{"commandToExecute":"powershell -File HciCustomScript.ps1"}`, deskyard.StepAgent},
+		{"Microsoft.Compute", "CustomScriptExtension", `{}`, `{"commandToExecute":"sh s.sh -RegistrationInfoToken old$1"}`, ""},
+		{"Microsoft.Compute", "JsonADDomainExtension", `{}`, `{"password":"p"}`, ""},
+	} {
+		e := deskyard.VMExtension{Publisher: c.publisher, Type: c.kind, Settings: json.RawMessage(c.settings)}
+		secrets, err := rekeyed(e, json.RawMessage(c.secrets), "new$1")
+		if err != nil || c.want == "" {
+			if err != nil || secrets != nil {
+				t.Errorf("%s %s: %s, %v", c.kind, c.secrets, secrets, err)
+			}
+			continue
+		}
+		s, err := stepOf(e, secrets, true)
+		if err != nil || s.Kind != c.want || string(s.Secrets) != `{"registrationInfoToken":"new$1"}` {
+			t.Errorf("%s %s: %s %s, %v", c.kind, c.secrets, s.Kind, s.Secrets, err)
+		}
+		if strings.Contains(c.secrets, "kept") && (!strings.Contains(string(secrets), "kept") || !strings.Contains(string(secrets), "-ArtifactUri https://x")) {
+			t.Errorf("lost of %s: %s", c.secrets, secrets)
+		}
+	}
+	if _, err := rekeyed(deskyard.VMExtension{Type: "CustomScript"}, json.RawMessage(`["p"]`), "new"); err == nil {
+		t.Error("settings that cannot be read are taken")
+	}
+}
+
 func TestAnExtensionThatThereIsNoStepForIsRefusedByName(t *testing.T) {
 	for name, e := range map[string]deskyard.VMExtension{
 		"another publisher":     {Publisher: "Contoso", Type: "Thing"},

@@ -222,22 +222,25 @@ func referredRow(ctx context.Context, reader deskyard.Reader, id string) (deskya
 	return r, err
 }
 
+// nicProperties is what making a machine reads of a network interface of either kind.
+type nicProperties struct {
+	MAC     string     `json:"macAddress"`
+	Group   *reference `json:"networkSecurityGroup"`
+	Configs []struct {
+		Properties struct {
+			Address string    `json:"privateIPAddress"`
+			Subnet  reference `json:"subnet"`
+		} `json:"properties"`
+	} `json:"ipConfigurations"`
+}
+
 // readNIC reads a network interface of either kind with its subnet.
 func readNIC(ctx context.Context, reader deskyard.Reader, id string) (nicFacts, error) {
 	r, err := referredRow(ctx, reader, id)
 	if err != nil {
 		return nicFacts{}, err
 	}
-	var p struct {
-		MAC     string     `json:"macAddress"`
-		Group   *reference `json:"networkSecurityGroup"`
-		Configs []struct {
-			Properties struct {
-				Address string    `json:"privateIPAddress"`
-				Subnet  reference `json:"subnet"`
-			} `json:"properties"`
-		} `json:"ipConfigurations"`
-	}
+	var p nicProperties
 	if err := readProperties(r, &p); err != nil {
 		return nicFacts{}, err
 	}

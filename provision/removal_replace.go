@@ -123,14 +123,9 @@ func (r *removalRun) submitExtensions(ctx context.Context, rows []deskyard.Resou
 		}
 		for _, row := range rows {
 			j := deskyard.Job{Kind: deskyard.WorkExtension, Verb: deskyard.JobPut, ID: row.ID, Caller: r.st.Caller}
-			var p struct {
-				Type string `json:"type"`
-			}
-			if err := readProperties(row, &p); err != nil {
+			var err error
+			if j.Secrets, err = r.newSecrets(ctx, tx, row, token); err != nil {
 				return err
-			}
-			if strings.EqualFold(p.Type, "DSC") {
-				j.Secrets = encoded(map[string]any{"properties": map[string]string{"registrationInfoToken": token}})
 			}
 			if err := showState(ctx, tx, row.ID, rowState{Provisioning: deskyard.StateUpdating}); err != nil {
 				return err
@@ -148,6 +143,30 @@ func (r *removalRun) submitExtensions(ctx context.Context, rows []deskyard.Resou
 		r.s.Wake(deskyard.WorkExtension, row.ID)
 	}
 	return nil
+}
+
+// newSecrets are the protected settings that an extension runs in the new machine with;
+// nil leaves it those that it has.
+func (r *removalRun) newSecrets(ctx context.Context, tx deskyard.Tx, row deskyard.Resource, token string) (json.RawMessage, error) {
+	var e deskyard.VMExtension
+	if err := readProperties(row, &e); err != nil {
+		return nil, err
+	}
+	w, err := tx.Work(ctx, deskyard.WorkExtension, row.ID)
+	if err != nil && !arm.IsMissing(err) {
+		return nil, err
+	}
+	var kept json.RawMessage
+	if w.Sealed != nil {
+		if kept, err = r.s.o.Seal.Open(w.Sealed, extensionBox(row.ID)); err != nil {
+			return nil, fmt.Errorf("open the protected settings of %s: %w", row.ID, err)
+		}
+	}
+	secrets, err := rekeyed(e, kept, token)
+	if err != nil {
+		return nil, fmt.Errorf("give %s another registration key: %w", row.ID, err)
+	}
+	return secrets, nil
 }
 
 // registerTime is how long the new machine may take from its agent's installation to

@@ -194,14 +194,7 @@ func freeAddresses(ctx context.Context, reader deskyard.Reader, subscription str
 			return 0, err
 		}
 		for _, r := range rows.Items {
-			var p struct {
-				Configs []struct {
-					Properties struct {
-						Address string    `json:"privateIPAddress"`
-						Subnet  reference `json:"subnet"`
-					} `json:"properties"`
-				} `json:"ipConfigurations"`
-			}
+			var p nicProperties
 			if err := readProperties(r, &p); err != nil {
 				return 0, err
 			}
