@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/yard"
+	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
 // killed ends a machine's QEMU as the kernel does when memory is short. The host says
 // so; started again it is the same host on the same disk.
 func (h *house) killed(t *testing.T) {
-	ctx := deadline(t, madeFor)
+	ctx := yardtest.Deadline(t, madeFor)
 	var before machine
 	if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/wz-0", "2024-07-01", &before); err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func (h *house) killed(t *testing.T) {
 // TestGuestThatNeverComesIsToldWithItsReason gives a guest less time than it needs.
 func TestGuestThatNeverComesIsToldWithItsReason(t *testing.T) {
 	h := open(t, "--boot-deadline", "5s")
-	ctx := deadline(t, 5*time.Minute)
+	ctx := yardtest.Deadline(t, 5*time.Minute)
 	err := h.add(ctx, t, "late")
 	if err == nil {
 		t.Fatal("the run succeeded")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/yard"
+	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
 // facts is what a machine says of itself, one fact a line.
@@ -84,7 +85,7 @@ func TestEachParameterOfTheWizardHasItsEffect(t *testing.T) {
 }
 
 func (h *house) ordinary(t *testing.T) {
-	ctx := deadline(t, madeFor)
+	ctx := yardtest.Deadline(t, madeFor)
 	start := time.Now()
 	err := h.add(ctx, t, "wz", "--zone", "1", "--os-disk-size-gb", "8", "--tags", "team=blue", "--tags", "purpose=story", "--boot-diagnostics", "Managed")
 	if err != nil {
@@ -162,7 +163,7 @@ func (h *house) report(t *testing.T, what string, took time.Duration, boot strin
 
 // diagnostics asks for console and screenshot as az does.
 func (h *house) diagnostics(t *testing.T) {
-	ctx := deadline(t, time.Minute)
+	ctx := yardtest.Deadline(t, time.Minute)
 	var uris struct{ ConsoleScreenshotBlobURI, SerialConsoleLogBlobURI string }
 	if err := h.Client.Do(ctx, "POST", h.ID("Microsoft.Compute/virtualMachines/wz-0/retrieveBootDiagnosticsData")+"?api-version=2024-07-01", nil, &uris); err != nil {
 		t.Fatal(err)
@@ -179,7 +180,7 @@ func between(text string, low, high int) bool {
 
 // trusted boots by signed firmware, with a TPM.
 func (h *house) trusted(t *testing.T) {
-	ctx := deadline(t, madeFor)
+	ctx := yardtest.Deadline(t, madeFor)
 	start := time.Now()
 	if err := h.add(ctx, t, "tl", "--security-type", "TrustedLaunch"); err != nil {
 		t.Fatal(err)
@@ -198,7 +199,7 @@ func (h *house) trusted(t *testing.T) {
 
 // removed removes all hosts and looks for what is left.
 func (h *house) removed(t *testing.T) {
-	ctx := deadline(t, 5*time.Minute)
+	ctx := yardtest.Deadline(t, 5*time.Minute)
 	for _, host := range []string{"wz-0", "tl-0"} {
 		var vm machine
 		if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/"+host, "2024-07-01", &vm); err != nil {

@@ -6,8 +6,6 @@ package machines
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/yard"
+	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
 const (
@@ -43,7 +42,7 @@ func open(t *testing.T, arguments ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := deadline(t, 15*time.Minute) // the first image takes its time
+	ctx := yardtest.Deadline(t, 15*time.Minute) // the first image takes its time
 	binary := filepath.Join(repo, "bin", "deskyard")
 	image, err := yard.BuildImage(ctx, binary, filepath.Join(repo, "dist", "packages"), dir, nil)
 	if err != nil {
@@ -57,7 +56,7 @@ func open(t *testing.T, arguments ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{Yard: y, image: image, password: "Pw1-" + random(t)}
+	h := &house{Yard: y, image: image, password: yardtest.Password()}
 	t.Cleanup(func() { h.end(t, dir) })
 	return h
 }
@@ -83,7 +82,7 @@ func (h *house) end(t *testing.T, dir string) {
 // add adds hosts with the parameters that all have, and more.
 func (h *house) add(ctx context.Context, t *testing.T, prefix string, more ...string) error {
 	t.Helper()
-	return h.Add(ctx, lines{t}, h.password, append([]string{"--name-prefix", prefix, "--count", "1", "--image", h.image.URN(), "--size", size,
+	return h.Add(ctx, yardtest.Lines{T: t}, h.password, append([]string{"--name-prefix", prefix, "--count", "1", "--image", h.image.URN(), "--size", size,
 		"--vnet", yard.VNet, "--subnet", yard.Subnet, "--admin-user", admin, "--os-disk-type", "StandardSSD_LRS"}, more...)...)
 }
 
@@ -107,28 +106,4 @@ func (h *house) inside(ctx context.Context, vm, script string) (string, error) {
 		text.WriteString(v.Message)
 	}
 	return text.String(), nil
-}
-
-// lines writes progress into the test's log.
-type lines struct{ t *testing.T }
-
-func (l lines) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimRight(string(b), "\n"))
-	return len(b), nil
-}
-
-func random(t *testing.T) string {
-	t.Helper()
-	b := make([]byte, 12)
-	if _, err := rand.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	return hex.EncodeToString(b)
-}
-
-func deadline(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/yard"
+	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
 func (s *story) validate(t *testing.T) {
@@ -20,7 +21,7 @@ func (s *story) validate(t *testing.T) {
 		Properties struct{ ProvisioningState string }
 		Error      any
 	}
-	if err := s.Az.JSON(deadline(t, 2*time.Minute), &answer, s.args(t, "validate")...); err != nil {
+	if err := s.Az.JSON(yardtest.Deadline(t, 2*time.Minute), &answer, s.args(t, "validate")...); err != nil {
 		t.Fatal(err)
 	}
 	if answer.Error != nil || answer.Properties.ProvisioningState != "Succeeded" {
@@ -32,7 +33,7 @@ func (s *story) whatIf(t *testing.T) {
 	var answer struct {
 		Changes []struct{ ChangeType, ResourceID string }
 	}
-	if err := s.Az.JSON(deadline(t, 2*time.Minute), &answer, append(s.args(t, "what-if"), "--no-pretty-print")...); err != nil {
+	if err := s.Az.JSON(yardtest.Deadline(t, 2*time.Minute), &answer, append(s.args(t, "what-if"), "--no-pretty-print")...); err != nil {
 		t.Fatal(err)
 	}
 	var created []string
@@ -47,7 +48,7 @@ func (s *story) whatIf(t *testing.T) {
 		}
 	}
 	var list struct{ Value []json.RawMessage }
-	if err := s.Get(deadline(t, time.Minute), "Microsoft.Compute/virtualMachines", "2024-07-01", &list); err != nil || len(list.Value) != 0 {
+	if err := s.Get(yardtest.Deadline(t, time.Minute), "Microsoft.Compute/virtualMachines", "2024-07-01", &list); err != nil || len(list.Value) != 0 {
 		t.Errorf("after what-if there are machines: %s, %v", list.Value, err)
 	}
 }
@@ -55,7 +56,7 @@ func (s *story) whatIf(t *testing.T) {
 // create kills the service once machines are being made. az goes on with the same
 // operation, and there is one machine a host.
 func (s *story) create(t *testing.T) {
-	ctx := deadline(t, deployFor)
+	ctx := yardtest.Deadline(t, deployFor)
 	begun := make(chan struct{})
 	var once sync.Once
 	start := time.Now()
@@ -118,7 +119,7 @@ func (s *story) awaitDeployment(ctx context.Context, t *testing.T, name string) 
 
 func (s *story) awaitAvailable(t *testing.T, h yard.Hosts, start time.Time) {
 	t.Helper()
-	ctx := deadline(t, availableFor)
+	ctx := yardtest.Deadline(t, availableFor)
 	pool := s.Client.Pool(yard.Group, h.Pool)
 	for _, name := range h.Names() {
 		if _, err := pool.Watch(ctx, name, "Available", nil); err != nil {
@@ -131,7 +132,7 @@ func (s *story) awaitAvailable(t *testing.T, h yard.Hosts, start time.Time) {
 // oneMachineAHost counts machines everywhere that a second copy could be.
 func (s *story) oneMachineAHost(t *testing.T, want int) {
 	t.Helper()
-	ctx := deadline(t, time.Minute)
+	ctx := yardtest.Deadline(t, time.Minute)
 	hosts, err := s.Pool.Hosts(ctx)
 	if err != nil || len(hosts) != want {
 		t.Errorf("the pool has %d hosts, want %d (%v)", len(hosts), want, err)
@@ -152,7 +153,7 @@ func (s *story) oneMachineAHost(t *testing.T, want int) {
 // secrets looks where clear text could have gone: the database, the log, everything
 // that answers a GET, and the arguments of processes.
 func (s *story) secrets(t *testing.T) {
-	ctx := deadline(t, 2*time.Minute)
+	ctx := yardtest.Deadline(t, 2*time.Minute)
 	secrets := map[string]string{"the administrator's password": s.password, "the registration key": s.hosts.Key}
 	for what, text := range s.everywhere(ctx, t) {
 		for name, secret := range secrets {
@@ -170,7 +171,7 @@ func (s *story) again(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := s.Deploy(deadline(t, 5*time.Minute), az, s.microsoft.AddVirtualMachines(), s.hosts.AddVirtualMachinesParameters(), nil); err != nil {
+	if err := s.Deploy(yardtest.Deadline(t, 5*time.Minute), az, s.microsoft.AddVirtualMachines(), s.hosts.AddVirtualMachinesParameters(), nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("deployed again in %.1f s", time.Since(start).Seconds())
@@ -188,7 +189,7 @@ func (s *story) again(t *testing.T) {
 }
 
 func (s *story) remove(t *testing.T) {
-	ctx := deadline(t, 5*time.Minute)
+	ctx := yardtest.Deadline(t, 5*time.Minute)
 	s.removeHost(ctx, t, yard.Pool, "sh-1", "Microsoft.Compute/virtualMachines/sh-1")
 	s.oneMachineAHost(t, 1)
 	if h, err := s.Pool.Host(ctx, "sh-0"); err != nil || h.Properties.Status != "Available" {
@@ -220,7 +221,7 @@ func (s *story) removeHost(ctx context.Context, t *testing.T, pool, host, path s
 
 // hci deploys azurestackhci-vm.json to a custom location.
 func (s *story) hci(t *testing.T) {
-	ctx := deadline(t, deployFor)
+	ctx := yardtest.Deadline(t, deployFor)
 	h := s.hosts
 	h.Pool, h.Prefix, h.Count = hciPool, "edge", 1
 	pool := s.Client.Pool(yard.Group, hciPool)

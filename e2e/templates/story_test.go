@@ -7,8 +7,6 @@ package templates
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/yard"
+	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
 const (
@@ -78,7 +77,7 @@ func open(t *testing.T) *story {
 		t.Fatal(err)
 	}
 	dir := folder(t)
-	ctx := deadline(t, 15*time.Minute) // the first image takes its time
+	ctx := yardtest.Deadline(t, 15*time.Minute) // the first image takes its time
 	binary := filepath.Join(repo, "bin", "deskyard")
 	image, err := yard.BuildImage(ctx, binary, filepath.Join(repo, "dist", "packages"), dir, nil)
 	if err != nil {
@@ -93,7 +92,7 @@ func open(t *testing.T) *story {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &story{Yard: y, microsoft: microsoft, dir: dir, password: "Pw1-" + random(t)}
+	s := &story{Yard: y, microsoft: microsoft, dir: dir, password: yardtest.Password()}
 	t.Cleanup(func() { s.end(t) })
 	key, err := y.Pool.Key(ctx)
 	if err != nil {
@@ -133,22 +132,6 @@ func (s *story) end(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-}
-
-func random(t *testing.T) string {
-	t.Helper()
-	b := make([]byte, 12)
-	if _, err := rand.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	return hex.EncodeToString(b)
-}
-
-func deadline(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // args are az's for the template of the first chapter.
