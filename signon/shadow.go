@@ -16,7 +16,10 @@ type Runner interface {
 }
 
 // Shadow changes accounts with the programs of Debian's passwd package.
-type Shadow struct{ Runner Runner }
+type Shadow struct {
+	Runner Runner // for what changes the system
+	Look   Runner // for what looks only: at each sign-in
+}
 
 // accountTime bounds one program: useradd copies a home's first files.
 const accountTime = 30 * time.Second
@@ -28,7 +31,7 @@ const absent = 2
 func (s Shadow) Find(ctx context.Context, name string) (Entry, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()
-	out, exit, err := s.Runner.Run(ctx, "", "getent", "passwd", "--", name)
+	out, exit, err := s.Look.Run(ctx, "", "getent", "passwd", "--", name)
 	switch {
 	case err != nil:
 		return Entry{}, false, fmt.Errorf("look for the account %s: %w", name, err)
@@ -78,7 +81,7 @@ const administrators = "sudo"
 func (s Shadow) Administer(ctx context.Context, name string, may bool) error {
 	ctx, cancel := context.WithTimeout(ctx, accountTime)
 	defer cancel()
-	out, exit, err := s.Runner.Run(ctx, "", "getent", "group", "--", administrators)
+	out, exit, err := s.Look.Run(ctx, "", "getent", "group", "--", administrators)
 	if err != nil || exit != 0 && exit != absent {
 		return errors.Join(fmt.Errorf("look for the group %s: %s", administrators, strings.TrimSpace(out)), err)
 	}

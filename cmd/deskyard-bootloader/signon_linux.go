@@ -17,7 +17,7 @@ const tenantFile = "/etc/deskyard/tenant"
 func (c *commands) serveSignOn(ctx context.Context, g *guest.Guest, log *slog.Logger) {
 	o := signon.Options{
 		Accounts: filepath.Join(c.State, filepath.Base(signon.AccountsFile)),
-		System:   signon.Shadow{Runner: guest.NewRunner()}, Log: log,
+		System:   signon.Shadow{Runner: guest.NewRunner(), Look: guest.DirectRunner()}, Log: log,
 	}
 	if g != nil {
 		o.Directory = g

@@ -193,6 +193,18 @@ func (y *yard) join() {
 	}
 }
 
+// apart runs a shell command in the machine with a network of its own, where nothing
+// else listens; what it reads comes over its input. xrdp's programs find each other over
+// IPv6, which the C library's AI_ADDRCONFIG takes for there with an address beside ::1.
+func (m *machine) apart(command, input string) (string, error) {
+	m.t.Helper()
+	cmd := exec.Command("unshare", "--net", "sh", "-c", `ip link set lo up && ip addr add fd00::1/128 dev lo && exec chroot "$0" sh -c "$1"`, m.dir, command)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
+	cmd.Stdin = strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 // machine is a Debian 12 without systemd in a folder.
 type machine struct {
 	t    *testing.T
@@ -207,11 +219,11 @@ func base(t *testing.T) string {
 	if _, err := exec.LookPath("mmdebstrap"); err != nil {
 		t.Skip("needs mmdebstrap: apt-get install mmdebstrap")
 	}
-	tar := filepath.Join(os.TempDir(), "deskyard-signin-bookworm.tar")
+	tar := filepath.Join(os.TempDir(), "deskyard-signin-xrdp-bookworm.tar")
 	if info, err := os.Stat(tar); err == nil && time.Since(info.ModTime()) < 7*24*time.Hour {
 		return tar
 	}
-	out, err := exec.Command("mmdebstrap", "--variant=minbase", "--include=debconf,init-system-helpers,pamtester,sudo", "bookworm", tar+".new.tar").CombinedOutput()
+	out, err := exec.Command("mmdebstrap", "--variant=minbase", "--include=debconf,init-system-helpers,pamtester,sudo,xrdp,openssh-server,openssh-client", "bookworm", tar+".new.tar").CombinedOutput()
 	if err != nil {
 		t.Fatalf("mmdebstrap: %v\n%s", err, out)
 	}
@@ -253,6 +265,11 @@ func newMachine(t *testing.T) *machine {
 			})
 		}
 	}
+	host, err := os.Hostname() // which a chroot shares
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write("etc/hosts", "127.0.0.1\tlocalhost "+host+"\n::1\tlocalhost\n", 0o644)
 	m.write("dev/null", "", 0o666)
 	m.write("etc/pam.d/desk", "@include common-auth\n@include common-account\n", 0o644)
 	return m

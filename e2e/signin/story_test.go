@@ -39,6 +39,7 @@ func TestPeopleOfTheDirectorySignInToAMachineThatJoinedIt(t *testing.T) {
 	y.join()
 	y.wantDevice(1)
 
+	t.Run("xrdp takes a person whom the machine has not seen", func(t *testing.T) { y.xrdp(t) })
 	y.want("first sign-in", "ann@yard.example", password, true)
 	y.want("second sign-in", "ann@yard.example", password, true)
 	y.want("the local account's password", "ann@yard.example", "Local-Only-1", false)
@@ -60,13 +61,14 @@ func TestPeopleOfTheDirectorySignInToAMachineThatJoinedIt(t *testing.T) {
 		t.Errorf("%s accounts for who was refused", got)
 	}
 	sudo := `su - bob@yard.example -c "sudo -S -p '' id -u"`
-	if out, err := m.try(sudo, password+"\n"); err != nil || !strings.HasSuffix(strings.TrimSpace(out), "\n0") && strings.TrimSpace(out) != "0" { // sudo may grumble about the host's name first
+	if out, err := m.try(sudo, password+"\n"); err != nil || strings.TrimSpace(out) != "0" {
 		t.Errorf("the administrator's sudo: %v %s", err, out)
 	}
 	if out, err := m.try(strings.Replace(sudo, "bob", "ann", 1), password+"\n"); err == nil {
 		t.Errorf("everybody's sudo: %s", out)
 	}
 
+	t.Run("sshd takes the machine's accounts", func(t *testing.T) { y.ssh(t) })
 	t.Run("a grant opens once", func(t *testing.T) { y.grant(t, ann) })
 	t.Run("an account that is there is not taken over", func(t *testing.T) { y.taken() })
 	t.Run("who is disabled is told so", func(t *testing.T) { y.disabled(ann) })
@@ -100,6 +102,46 @@ func (y *yard) wantSaid(words string) {
 	if !strings.Contains(y.machine.log.String(), words) {
 		y.t.Errorf("the boot loader does not say %q:\n%s", words, &y.machine.log)
 	}
+}
+
+// sesman asks xrdp's session manager for a session, as xrdp does after its login screen.
+// There is no X server here, so that a session that is granted ends at once.
+const sesman = `rm -f /var/log/xrdp-sesman.log; mkdir -p /run/xrdp/sockdir; xrdp-sesman --nodaemon >/dev/null 2>&1 & daemon=$!
+timeout 20 xrdp-sesrun -F 0 USER 2>/dev/null; kill $daemon; wait $daemon; cat /var/log/xrdp-sesman.log`
+
+func (y *yard) xrdp(t *testing.T) {
+	y.person("xenia@yard.example", userLogin)
+	for _, c := range []struct {
+		password string
+		in       bool
+	}{{"wrong", false}, {password, true}} {
+		out, _ := y.machine.apart(strings.Replace(sesman, "USER", "xenia@yard.example", 1), c.password)
+		t.Logf("%s", out)
+		if granted := strings.Contains(out, "access granted): username xenia@yard.example"); granted != c.in {
+			t.Errorf("granted %v, want %v:\n%s", granted, c.in, out)
+		}
+	}
+}
+
+// sshd runs OpenSSH's server for one log-in with a password.
+const sshd = `mkdir -p /run/sshd; /usr/sbin/sshd -e -D -o ListenAddress=127.0.0.1 2>/var/log/sshd & daemon=$!
+for n in $(seq 100); do grep -q "listening on" /var/log/sshd && break; sleep 0.1; done
+printf '#!/bin/sh\necho "$ASKED"\n' >/askpass; chmod 755 /askpass; read -r ASKED; export ASKED SSH_ASKPASS=/askpass SSH_ASKPASS_REQUIRE=force
+timeout 20 ssh -n -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o NumberOfPasswordPrompts=1 -l USER 127.0.0.1 id -un
+kill $daemon; wait $daemon; cat /var/log/sshd`
+
+func (y *yard) ssh(t *testing.T) {
+	for user, in := range map[string]bool{"ann@yard.example": true, "stranger@yard.example": false} {
+		if !in {
+			y.person(user, userLogin)
+		}
+		out, _ := y.machine.apart(strings.Replace(sshd, "USER", user, 1), password+"\n")
+		t.Logf("%s", out)
+		if got := strings.HasPrefix(out, user+"\n") || strings.Contains(out, "\n"+user+"\n"); got != in {
+			t.Errorf("%s: let in %v, want %v:\n%s", user, got, in, out)
+		}
+	}
+	y.wantSaid("sign in over remote desktop once") // what sshd asks in place of an account that is not there is no attempt
 }
 
 func (y *yard) wantDevice(n int) {
