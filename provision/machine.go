@@ -421,6 +421,9 @@ func (m *machineRun) stuck(ctx context.Context, attempts int, err error) (reconc
 		return reconcile.Result{}, err
 	case errors.Is(err, compute.ErrUnreachable):
 		said := fmt.Sprintf("The hypervisor '%s' does not answer. Nothing need be done: the work goes on when it does; deskyard doctor shows its state.", m.st.Place.Host)
+		if m.st.Place.Host == "" { // none is chosen yet: the error tells of each
+			said = fmt.Sprintf("No hypervisor can take it now (%v). Nothing need be done: the work goes on when one can; deskyard doctor shows their state.", err)
+		}
 		return reconcile.Result{}, errors.Join(err, m.reason(ctx, said))
 	case making && errors.As(err, &refused) && refused.Kind != arm.Precondition && refused.Kind != arm.Unavailable:
 		return reconcile.Result{}, m.fail(ctx, refused)

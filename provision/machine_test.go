@@ -278,7 +278,7 @@ func TestUnreachableHypervisorIsWaitedForWithItsReason(t *testing.T) {
 	id := x.machine(1, "")
 	mend := x.hosts[0].Cut()
 	x.submit(id, deskyard.JobPut)
-	x.until("the reason", func() bool { return strings.Contains(x.reason(id), "does not answer") })
+	x.until("the reason", func() bool { return strings.Contains(x.reason(id), "host1: it does not answer") })
 	if x.state(id) != "Creating" {
 		t.Errorf("state %s", x.state(id))
 	}
