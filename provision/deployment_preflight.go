@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/template"
 )
@@ -15,10 +16,14 @@ import (
 const maxPreflightFaults = 50
 
 // preflight checks a planned deployment whole, nested ones included, before anything
-// of it is made: types, api-versions, names, bodies, locations, the caller's rights.
+// of it is made: types, api-versions, names, bodies, locations, the caller's rights,
+// and whether its machines can be made, all of them together.
 func (s *Service) preflight(ctx context.Context, r *deploymentRun) error {
-	c := &preflightCheck{s: s}
+	c := &preflightCheck{s: s, plan: plan{Reader: s.o.Store, rows: map[string]deskyard.Resource{}, later: map[string]bool{}}}
 	if err := c.run(ctx, r); err != nil {
+		return err
+	}
+	if err := c.machines(ctx, &c.plan); err != nil {
 		return err
 	}
 	if len(c.faults) == 0 {
@@ -38,6 +43,7 @@ func trackingID(r *deploymentRun) string {
 // preflightCheck gathers the faults of a deployment.
 type preflightCheck struct {
 	s      *Service
+	plan   plan
 	faults []arm.Error
 }
 
@@ -51,17 +57,32 @@ func (c *preflightCheck) run(ctx context.Context, r *deploymentRun) error {
 		if n.skip {
 			continue
 		}
-		err := c.node(ctx, r, i)
-		if err == nil {
-			continue
-		}
-		e, ok := armError(err)
-		if !ok || e.Kind == arm.Throttled || e.Kind == arm.Unavailable {
+		if err := c.fault(c.node(ctx, r, i), r.at(i)); err != nil {
 			return err
 		}
-		p := step{Error: refine(e, n.id), Target: n.id, Path: n.n.Path, Line: n.n.Pos.Line}
-		c.faults = append(c.faults, p.detail())
 	}
+	return nil
+}
+
+// at is where a node stands in its template.
+func (r *deploymentRun) at(i int) step {
+	n := &r.nodes[i]
+	return step{Target: n.id, Path: n.n.Path, Line: n.n.Pos.Line}
+}
+
+// fault notes what is wrong with the resource at a place; nil is nothing. What is no
+// fault of the deployment's is handed back.
+func (c *preflightCheck) fault(err error, at step) error {
+	if err == nil || errors.Is(err, errNotYet) {
+		return nil // what cannot be told yet, its own step tells
+	}
+	e, ok := armError(err)
+	if !ok || e.Kind == arm.Throttled || e.Kind == arm.Unavailable {
+		return err
+	}
+	at.Error = refine(e, at.Target)
+	c.faults = append(c.faults, at.detail())
+	c.plan.open = true // what it would make is not known
 	return nil
 }
 
@@ -86,17 +107,21 @@ func (c *preflightCheck) node(ctx context.Context, r *deploymentRun, i int) erro
 			}
 			call.Body = json.RawMessage(body.Reveal())
 		}
-		_, err := c.s.o.Resources.Do(ctx, call)
-		return err
+		if _, err := c.s.o.Resources.Do(ctx, call); err != nil {
+			return err
+		}
+		return c.plan.add(ctx, r.at(i), call.Body)
 	}
 	if _, err := c.s.o.Resources.Do(ctx, call); err != nil {
 		return err
 	}
 	if n.n.Runtime() {
+		c.plan.open = true
 		return nil // its parameters are not known yet: it is checked when it starts
 	}
 	d, err := n.n.Deployment(ctx, noRuntime{})
 	if errors.Is(err, errNotYet) {
+		c.plan.open = true
 		return nil
 	}
 	if err != nil {

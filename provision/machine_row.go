@@ -127,6 +127,8 @@ const (
 	typeVM       = "microsoft.compute/virtualmachines"
 	typeInstance = "microsoft.azurestackhci/virtualmachineinstances"
 	typeArc      = "microsoft.hybridcompute/machines"
+	typeNIC      = "microsoft.network/networkinterfaces"
+	typeHCINIC   = "microsoft.azurestackhci/networkinterfaces"
 )
 
 // isInstance reports whether a row is a virtual machine instance of Azure Stack HCI,

@@ -73,14 +73,10 @@ func (f *machineFacts) shape() (cpus, memoryMB, minimumMB int, err error) {
 // needs is what the machine takes of a host.
 func (f *machineFacts) needs(image compute.Image) need {
 	cpus, memory, _, err := f.shape()
-	n := need{
+	return need{
 		location: f.location, zone: f.zone, cpus: cpus, memoryMB: memory, diskGB: f.diskGB(image),
-		secureBoot: f.secureBoot(), tpm: f.tpm(), confidential: f.confidential(), hibernate: f.Capabilities.Hibernation, refused: err,
+		secureBoot: f.secureBoot(), tpm: f.tpm(), confidential: f.confidential(), hibernate: f.Capabilities.Hibernation, refused: err, set: setKey(*f),
 	}
-	if f.Set != nil {
-		n.set = strings.ToLower(f.Set.ID)
-	}
-	return n
 }
 
 func (f *machineFacts) diskGB(image compute.Image) int {

@@ -75,7 +75,7 @@ func (s *Service) reserve(ctx context.Context, id arm.ResourceID, n need, commit
 	views := s.askAll(ctx, n.location)
 	s.machines.placing.Lock()
 	defer s.machines.placing.Unlock()
-	host, reasons, waits := s.choose(id, n, views)
+	host, reasons, waits := s.choose(n, views, func(host string) load { return s.machines.loadOf(host, n.set, id) })
 	if host == "" {
 		return noHost(id, n, reasons, waits)
 	}
@@ -113,14 +113,14 @@ type candidate struct {
 
 // choose takes the best host, or tells each one's reason. waits is true when a host
 // that does not answer might have taken it.
-func (s *Service) choose(id arm.ResourceID, n need, views map[string]hostView) (host string, reasons []string, waits bool) {
+func (s *Service) choose(n need, views map[string]hostView, loadOf func(host string) load) (host string, reasons []string, waits bool) {
 	var fits []candidate
 	for _, h := range s.o.Hypervisors {
 		if !h.backs(n.location) {
 			continue
 		}
 		v, asked := views[h.Name]
-		l := s.machines.loadOf(h.Name, n.set, id)
+		l := loadOf(h.Name)
 		reason := ""
 		switch {
 		case !asked || v.err != nil:
@@ -198,17 +198,22 @@ func (ms *machines) loadOf(host, set string, id arm.ResourceID) load {
 		if e.place.Host != host || key == id.Key() {
 			continue
 		}
-		l.machines++
-		l.diskGB += e.place.DiskGB
-		if set != "" && e.place.Set == set {
-			l.ofSet++
-		}
-		if !e.place.Released {
-			l.cpus += e.place.CPUs
-			l.memoryMB += e.place.MemoryMB
-		}
+		l.add(e.place, set)
 	}
 	return l
+}
+
+// add adds what one machine takes.
+func (l *load) add(p place, set string) {
+	l.machines++
+	l.diskGB += p.DiskGB
+	if set != "" && p.Set == set {
+		l.ofSet++
+	}
+	if !p.Released {
+		l.cpus += p.CPUs
+		l.memoryMB += p.MemoryMB
+	}
 }
 
 // noHost is why no host takes a machine. While a host that might does not answer, the

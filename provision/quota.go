@@ -74,6 +74,16 @@ func (s *Service) lastSeen(host string) (v hostView, known bool) {
 	return v, known && v.caps.CPUs > 0
 }
 
+// overQuota refuses what a quota does not leave room for.
+func overQuota(u deskyard.Usage, location string, more int64) error {
+	if u.Name == quotaCores && u.Limit == 0 || u.Current+more <= u.Limit {
+		return nil // no hypervisor answered yet, or it fits
+	}
+	return arm.Errorf(arm.Conflicting, "QuotaExceeded",
+		"Operation could not be completed as it results in exceeding approved %s quota. Location: %s, Current Limit: %d, Current Usage: %d, Additional Required: %d, (Minimum) New Limit Required: %d. Remove machines, add a hypervisor or have the quota raised.",
+		u.Localized, location, u.Limit, u.Current, more, u.Current+more)
+}
+
 // admitRoom refuses a machine that the quota or every hypervisor's nature rules out.
 // A host that is full now or does not answer is not held against it: placement
 // waits for the one and tells the other.
@@ -81,15 +91,10 @@ func (s *Service) admitRoom(id arm.ResourceID, f machineFacts, n need) error {
 	for _, u := range s.usages(n.location) {
 		more := int64(1)
 		if u.Name == quotaCores {
-			if u.Limit == 0 {
-				continue // no hypervisor answered yet
-			}
 			more = int64(n.cpus)
 		}
-		if u.Current+more > u.Limit {
-			return arm.Errorf(arm.Conflicting, "QuotaExceeded",
-				"Operation could not be completed as it results in exceeding approved %s quota. Location: %s, Current Limit: %d, Current Usage: %d, Additional Required: %d, (Minimum) New Limit Required: %d. Remove machines, add a hypervisor or have the quota raised.",
-				u.Localized, n.location, u.Limit, u.Current, more, u.Current+more)
+		if err := overQuota(u, n.location, more); err != nil {
+			return err
 		}
 	}
 	backed, reasons := false, []string{}
@@ -114,19 +119,22 @@ func (s *Service) admitRoom(id arm.ResourceID, f machineFacts, n need) error {
 	return noHost(id, n, reasons, false)
 }
 
-// sizeFits is a machine's shape, or why there is none.
-func (s *Service) sizeFits(f machineFacts) (cpus int, err error) {
-	cpus, _, _, err = f.shape()
-	return cpus, err
+// setKey is the key of a machine's availability set; "" for none.
+func setKey(f machineFacts) string {
+	if f.Set == nil {
+		return ""
+	}
+	return strings.ToLower(f.Set.ID)
 }
 
-// admitSet holds a machine to its availability set.
-func (s *Service) admitSet(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, f machineFacts) error {
+// admitSet holds a machine to its availability set, which more machines than stand
+// may be on their way into.
+func (s *Service) admitSet(ctx context.Context, reader deskyard.Reader, id arm.ResourceID, f machineFacts, more int) error {
 	if f.Set == nil {
 		return nil
 	}
 	const at = "properties.availabilitySet.id"
-	set, err := referredRow(ctx, tx, f.Set.ID)
+	set, err := referredRow(ctx, reader, f.Set.ID)
 	if err != nil {
 		return err
 	}
@@ -138,8 +146,7 @@ func (s *Service) admitSet(ctx context.Context, tx deskyard.Tx, id arm.ResourceI
 	case f.Capabilities.Hibernation:
 		return arm.Errorf(arm.Invalid, "InvalidParameter", "Machines of an availability set cannot hibernate.").WithTarget(at)
 	}
-	n := s.inSet(set.ID, id)
-	if n >= maxSetMachines {
+	if s.inSet(set.ID, id)+more >= maxSetMachines {
 		return arm.Errorf(arm.Conflicting, "MaximumVMsReached", "Can't create VM because the limit of %d VMs has already been reached. Choose another availability set than '%s'.", maxSetMachines, set.ID.Name()).WithTarget(at)
 	}
 	return nil

@@ -120,26 +120,36 @@ func (s *Service) admitMachine(ctx context.Context, tx deskyard.Tx, r, old *desk
 			return err
 		}
 	}
-	if err := admitNICs(ctx, tx, r.ID, f); err != nil {
-		return err
-	}
-	if _, err := s.sizeFits(f); err != nil {
-		return err
-	}
-	image, err := s.findImage(ctx, tx, f.location, f.Storage.Image)
+	n, err := s.examine(ctx, tx, r.ID, f, 0)
 	if err != nil {
-		return err
-	}
-	if err := checkImage(f, image); err != nil {
-		return err
-	}
-	if err := s.admitSet(ctx, tx, r.ID, f); err != nil {
 		return err
 	}
 	if err := s.readLedger(ctx); err != nil {
 		return err
 	}
-	return s.admitRoom(r.ID, f, f.needs(image))
+	return s.admitRoom(r.ID, f, n)
+}
+
+// examine holds a machine to its interfaces, size, image and availability set, which
+// more machines than stand may be on their way into, and says what it needs.
+func (s *Service) examine(ctx context.Context, reader deskyard.Reader, id arm.ResourceID, f machineFacts, more int) (need, error) {
+	if err := admitNICs(ctx, reader, id, f); err != nil {
+		return need{}, err
+	}
+	if _, _, _, err := f.shape(); err != nil {
+		return need{}, err
+	}
+	image, err := s.findImage(ctx, reader, f.location, f.Storage.Image)
+	if err != nil {
+		return need{}, err
+	}
+	if err := checkImage(f, image); err != nil {
+		return need{}, err
+	}
+	if err := s.admitSet(ctx, reader, id, f, more); err != nil {
+		return need{}, err
+	}
+	return f.needs(image), nil
 }
 
 // admitChange refuses changes that would need another machine.
@@ -185,9 +195,9 @@ func admitChange(ctx context.Context, tx deskyard.Tx, f machineFacts, old deskya
 }
 
 // admitNICs refuses interfaces that are another machine's.
-func admitNICs(ctx context.Context, tx deskyard.Tx, id arm.ResourceID, f machineFacts) error {
+func admitNICs(ctx context.Context, reader deskyard.Reader, id arm.ResourceID, f machineFacts) error {
 	for i, n := range f.nics {
-		row, err := tx.Resource(ctx, n.id)
+		row, err := reader.Resource(ctx, n.id)
 		if err != nil {
 			return err
 		}

@@ -188,7 +188,7 @@ func freeAddresses(ctx context.Context, reader deskyard.Reader, subscription str
 		return -1, nil
 	}
 	taken := map[netip.Addr]bool{}
-	for _, typ := range []string{"Microsoft.Network/networkInterfaces", "Microsoft.AzureStackHCI/networkInterfaces"} {
+	for _, typ := range []string{typeNIC, typeHCINIC} {
 		rows, err := reader.Resources(ctx, deskyard.ResourceQuery{Scope: arm.ResourceID{Subscription: subscription}, Type: typ})
 		if err != nil {
 			return 0, err
