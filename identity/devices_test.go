@@ -78,6 +78,15 @@ func TestASignInToAMachineTellsTheIssuersReason(t *testing.T) {
 	try("ann@desk.test", password, "AADSTS50126") // locked, in the words of a wrong password
 	y.clock.advance(lockMost)
 	try("ann@desk.test", password, "")
+	factor := func(f ...directory.Factor) {
+		t.Helper()
+		if _, err := y.db.UpdateUser(t.Context(), ann.ObjectID, func(u *directory.User) error { u.Factors = f; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	factor(directory.Factor{ID: "f"})
+	try("ann@desk.test", password, "AADSTS50076")
+	factor()
 	off := true
 	if _, err := y.UpdateUser(t.Context(), ann.ObjectID, UserChange{Disabled: &off}); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,8 @@ import (
 // refusal is an *arm.Error of kind arm.Unauthenticated with the issuer's text, and the
 // same for a name that does not exist as for a wrong password. Attempts are counted
 // for the account as everywhere, and for the machine instead of the address: hundreds
-// of machines may share one.
+// of machines may share one. A login screen has no place for a second factor, so who
+// needs one comes by the web client, whose one-time credential needs no password.
 func (s *Service) SignIn(ctx context.Context, r *http.Request, machineID, name, password string) (deskyard.Principal, error) {
 	u, err := s.verifyFrom(ctx, r, "machine "+strings.ToLower(machineID), name, password)
 	if err == nil {
