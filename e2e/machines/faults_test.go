@@ -52,7 +52,7 @@ func (h *house) killed(t *testing.T) {
 
 // TestGuestThatNeverComesIsToldWithItsReason gives a guest less time than it needs.
 func TestGuestThatNeverComesIsToldWithItsReason(t *testing.T) {
-	h := open(t, "--boot-deadline", "5s")
+	h := open(t, zones, "--boot-deadline", "5s")
 	ctx := yardtest.Deadline(t, 5*time.Minute)
 	err := h.add(ctx, t, "late")
 	if err == nil {

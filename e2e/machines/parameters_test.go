@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,11 +78,13 @@ type machine struct {
 // TestEachParameterOfTheWizardHasItsEffect adds a host with everything but security
 // settings said, and one with trusted launch.
 func TestEachParameterOfTheWizardHasItsEffect(t *testing.T) {
-	h := open(t)
+	h := open(t, zones)
 	t.Run("on a machine of its own size and disk", h.ordinary)
+	t.Run("a script from a web server runs once the machine is there", h.script)
 	t.Run("on a machine with trusted launch", h.trusted)
 	t.Run("a machine whose QEMU is killed comes back as itself", h.killed)
 	t.Run("removed hosts leave nothing", h.removed)
+	t.Run("an availability set is spread over hypervisors", h.spread)
 }
 
 func (h *house) ordinary(t *testing.T) {
@@ -125,6 +128,7 @@ func (h *house) ordinary(t *testing.T) {
 		{"administrator", "may sudo", in["sudo"] != "0" && in["sudo"] != "", true},
 		{"administrator", "has a hashed password", in["password"] != "" && in["password"][0] == '$', true},
 		{"zone", "the machine", fmt.Sprint(vm.Zones), "[1]"},
+		{"zone", "its hypervisor", h.hypervisor(t, vm.Properties.VMID), "here"},
 		{"zone", "instance metadata", in["imdsZone"], "1"},
 		{"tags", "the machine", vm.Tags["team"] + " " + vm.Tags["purpose"], "blue story"},
 		{"tags", "its interface", nic.Tags["team"] + " " + nic.Tags["purpose"], "blue story"},
@@ -182,7 +186,7 @@ func between(text string, low, high int) bool {
 func (h *house) trusted(t *testing.T) {
 	ctx := yardtest.Deadline(t, madeFor)
 	start := time.Now()
-	if err := h.add(ctx, t, "tl", "--security-type", "TrustedLaunch"); err != nil {
+	if err := h.add(ctx, t, "tl", "--zone", "2", "--security-type", "TrustedLaunch"); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(start)
@@ -194,13 +198,61 @@ func (h *house) trusted(t *testing.T) {
 	if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/tl-0", "2024-07-01", &vm); err != nil || vm.Properties.SecurityProfile.SecurityType != "TrustedLaunch" {
 		t.Errorf("its security type is %q, %v", vm.Properties.SecurityProfile.SecurityType, err)
 	}
+	if at := h.hypervisor(t, vm.Properties.VMID); at != "there" {
+		t.Errorf("the machine of zone 2 is on %q", at)
+	}
 	h.report(t, "1 guest, trusted launch, beside another", took, in["boot"])
 }
 
 // removed removes all hosts and looks for what is left.
 func (h *house) removed(t *testing.T) {
 	ctx := yardtest.Deadline(t, 5*time.Minute)
-	for _, host := range []string{"wz-0", "tl-0"} {
+	h.remove(ctx, t, "wz-0", "tl-0")
+	h.noOrphans(ctx, t)
+}
+
+// spread adds two hosts in one availability set: each is on a hypervisor of its own,
+// though one would take both.
+func (h *house) spread(t *testing.T) {
+	ctx := yardtest.Deadline(t, 2*madeFor)
+	err := h.Put(ctx, "Microsoft.Compute/availabilitySets/desks", "2024-07-01", map[string]any{
+		"location": "local", "sku": map[string]any{"name": "Aligned"}, "properties": map[string]any{"platformFaultDomainCount": 2, "platformUpdateDomainCount": 5},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := h.add(ctx, t, "st", "--count", "2", "--availability-set", "desks"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("2 guests of a set: %.1f s from request to Available", time.Since(start).Seconds())
+	where := map[string]string{}
+	for _, host := range []string{"st-0", "st-1"} {
+		var vm struct {
+			Properties struct {
+				VMID            string
+				AvailabilitySet struct{ ID string }
+			}
+		}
+		if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/"+host, "2024-07-01", &vm); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(strings.ToLower(vm.Properties.AvailabilitySet.ID), "/availabilitysets/desks") {
+			t.Errorf("%s is in the set %q", host, vm.Properties.AvailabilitySet.ID)
+		}
+		where[h.hypervisor(t, vm.Properties.VMID)] = host
+	}
+	if where["here"] == "" || where["there"] == "" {
+		t.Errorf("the set is not spread: %v", where)
+	}
+	h.remove(ctx, t, "st-0", "st-1")
+	h.noOrphans(ctx, t)
+}
+
+// remove removes hosts, of which nothing may be left.
+func (h *house) remove(ctx context.Context, t *testing.T, hosts ...string) {
+	t.Helper()
+	for _, host := range hosts {
 		var vm machine
 		if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/"+host, "2024-07-01", &vm); err != nil {
 			t.Error(err)
@@ -213,7 +265,6 @@ func (h *house) removed(t *testing.T) {
 			t.Errorf("of %s is left: %v, %v", host, left, err)
 		}
 	}
-	h.noOrphans(ctx, t)
 }
 
 func (h *house) noOrphans(ctx context.Context, t *testing.T) {

@@ -31,8 +31,14 @@ type house struct {
 	password string
 }
 
-// open starts the service with one hypervisor in zone 1.
-func open(t *testing.T, arguments ...string) *house {
+// zones are two hypervisors of this machine, one a zone, with a folder each.
+const zones = `hypervisors:
+- {name: here, driver: qemu, network: user, zone: "1", cpuRatio: 8}
+- {name: there, driver: qemu, network: user, zone: "2", cpuRatio: 8}
+`
+
+// open starts the service with a file of hypervisors.
+func open(t *testing.T, hosts string, arguments ...string) *house {
 	t.Helper()
 	repo, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -49,7 +55,7 @@ func open(t *testing.T, arguments ...string) *house {
 		t.Fatal(err)
 	}
 	hypervisors := filepath.Join(dir, "hypervisors.yaml")
-	if err := os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: qemu, network: user, zone: \"1\", cpuRatio: 8}\n"), 0o600); err != nil {
+	if err := os.WriteFile(hypervisors, []byte(hosts), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	y, err := yard.Open(ctx, yard.Options{Binary: binary, Dir: dir, Arguments: append(arguments, "--hypervisors", hypervisors)})
@@ -79,11 +85,27 @@ func (h *house) end(t *testing.T, dir string) {
 	}
 }
 
-// add adds hosts with the parameters that all have, and more.
+// add adds one host with the parameters that all have, and more; --count among them
+// makes it several.
 func (h *house) add(ctx context.Context, t *testing.T, prefix string, more ...string) error {
 	t.Helper()
 	return h.Add(ctx, yardtest.Lines{T: t}, h.password, append([]string{"--name-prefix", prefix, "--count", "1", "--image", h.image.URN(), "--size", size,
 		"--vnet", yard.VNet, "--subnet", yard.Subnet, "--admin-user", admin, "--os-disk-type", "StandardSSD_LRS"}, more...)...)
+}
+
+// hypervisor is the name of the one whose folder holds a machine, by its GUID.
+func (h *house) hypervisor(t *testing.T, machine string) string {
+	t.Helper()
+	folders, err := h.Machines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		if strings.EqualFold(filepath.Base(f), machine) {
+			return filepath.Base(filepath.Dir(filepath.Dir(f)))
+		}
+	}
+	return ""
 }
 
 // inside runs a script in a machine by the machine's action runCommand and returns what
