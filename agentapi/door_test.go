@@ -45,13 +45,14 @@ func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 // door is a whole agents' door: store, tokens, TLS with a CA of its own.
 type door struct {
 	*Server
-	t      testing.TB
-	db     *sqlstore.DB
-	minter *token.Minter
-	http   *httptest.Server
-	clock  *clock
-	caPem  string
-	roots  *x509.CertPool
+	t       testing.TB
+	db      *sqlstore.DB
+	minter  *token.Minter
+	http    *httptest.Server
+	clock   *clock
+	caPem   string
+	roots   *x509.CertPool
+	restart func() // another server on the same store and address
 }
 
 func openDoor(t testing.TB, adjust ...func(*Options)) *door {
@@ -87,18 +88,31 @@ func openDoor(t testing.TB, adjust ...func(*Options)) *door {
 		t.Fatal(err)
 	}
 	handler.Store(d.Server.Handler())
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := d.Server.Close(ctx); err != nil {
-			t.Errorf("close: %v", err)
+	d.restart = func() {
+		t.Helper()
+		d.closeServer()
+		if d.Server, err = New(o); err != nil {
+			t.Fatal(err)
 		}
+		handler.Store(d.Server.Handler())
+	}
+	t.Cleanup(func() {
+		d.closeServer()
 		d.http.Close()
 		if err := d.db.Close(); err != nil {
 			t.Errorf("close store: %v", err)
 		}
 	})
 	return d
+}
+
+func (d *door) closeServer() {
+	d.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := d.Server.Close(ctx); err != nil {
+		d.t.Errorf("close: %v", err)
+	}
 }
 
 // logTo writes the service's log to the test's.

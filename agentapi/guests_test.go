@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -329,4 +330,60 @@ func TestAMachineThatIsMadeAgainTakesItsNewInvitation(t *testing.T) {
 	if r, err := m.do("one"); err != nil || r.State != deskyard.StepSucceeded {
 		t.Errorf("%+v, %v", r, err)
 	}
+}
+
+// TestGuestsLinkAnewWhenTheServiceStartsAnew ends the service under a step and starts
+// another on the same store: what the guest did meanwhile is told once.
+func TestGuestsLinkAnewWhenTheServiceStartsAnew(t *testing.T) {
+	d := openDoor(t)
+	m, _ := d.made("vm-1")
+	release := make(chan struct{})
+	m.run = func(ctx context.Context, _ deskyard.Step) inside.Outcome {
+		select {
+		case <-release:
+		case <-ctx.Done():
+			return inside.Failed("Cut", "cut off")
+		}
+		return inside.Outcome{Output: "done"}
+	}
+	m.boot()
+	m.linked()
+	lost := make(chan error, 1)
+	go func() { _, err := m.do("one"); lost <- err }()
+	eventually(t, "the step", func() bool { return m.runs.Load() == 1 })
+	d.restart()
+	if err := <-lost; !errors.Is(err, deskyard.ErrGuestUnreachable) {
+		t.Errorf("the service's end: %v", err)
+	}
+	close(release) // the step ends in the guest, with nobody to tell
+	m.linked()
+	r, err := m.do("one")
+	if err != nil || r.State != deskyard.StepSucceeded || r.Output != "done" || m.runs.Load() != 1 {
+		t.Errorf("asked anew: %+v, %v, %d runs", r, err, m.runs.Load())
+	}
+}
+
+func TestWhatTheServiceSaysOfAMachineReachesItsGuest(t *testing.T) {
+	d := openDoor(t)
+	m, _ := d.made("vm-1")
+	name := func() string {
+		r := httptest.NewRequest(http.MethodGet, "/metadata/instance/compute/name?api-version=2021-02-01&format=text", nil)
+		r.Header.Set("Metadata", "true")
+		w := httptest.NewRecorder()
+		m.metadata.ServeHTTP(w, r)
+		return strings.TrimSpace(w.Body.String())
+	}
+	d.Guests().Describe(m.id, json.RawMessage(`{"compute":{"name":"before"}}`)) // it has no link yet
+	m.boot()
+	m.linked()
+	eventually(t, "what was said before the link", func() bool { return name() == "before" })
+	d.Guests().Describe(strings.ToUpper(m.id), json.RawMessage(`{"compute":{"name":"after"}}`))
+	eventually(t, "what was said over the link", func() bool { return name() == "after" })
+	d.restart()
+	m.linked()
+	if got := name(); got != "after" {
+		t.Errorf("the service's restart made it %q", got)
+	}
+	d.Guests().Describe(m.id, json.RawMessage(`{"compute":{"name":"anew"}}`))
+	eventually(t, "what the next service says", func() bool { return name() == "anew" })
 }

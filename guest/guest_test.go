@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -354,4 +355,45 @@ func FuzzJournal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAStepEndsWithItsTimeAndTheNextOneRuns has a step that heeds its time, and looks
+// what the service would be told.
+func TestAStepEndsWithItsTimeAndTheNextOneRuns(t *testing.T) {
+	j, err := openJournal(filepath.Join(t.TempDir(), "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handlers := map[string]Handler{
+		"waits": {Run: func(ctx context.Context, _ deskyard.Step) Outcome {
+			<-ctx.Done()
+			return Outcome{ExitCode: -1, Output: "so far", Code: "ScriptNotRun", Message: "cut off"}
+		}},
+		"late": {Run: func(ctx context.Context, _ deskyard.Step) Outcome {
+			<-ctx.Done()
+			return Outcome{Output: "done after all"}
+		}},
+		"quick": {Run: func(context.Context, deskyard.Step) Outcome { return Outcome{} }},
+	}
+	g := &Guest{o: Options{Steps: handlers}, now: time.Now, log: slog.New(slog.DiscardHandler), journal: j, running: map[string]bool{},
+		queue: make(chan deskyard.Step, 8), results: make(chan deskyard.StepResult, 8)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); g.work(ctx) }()
+	defer func() { cancel(); <-done }()
+	for _, c := range []struct{ kind, state, code string }{
+		{"waits", deskyard.StepFailed, "StepTimedOut"}, {"late", deskyard.StepSucceeded, ""}, {"quick", deskyard.StepSucceeded, ""},
+	} {
+		g.queue <- deskyard.Step{ID: c.kind, Kind: c.kind, Timeout: 30 * time.Millisecond}
+		r := <-g.results
+		if r.ID != c.kind || r.State != c.state || r.Code != c.code {
+			t.Errorf("%s: told %+v", c.kind, r)
+		}
+		if c.kind == "waits" && (r.Output != "so far" || !strings.Contains(r.Message, "longer than 30ms")) {
+			t.Errorf("told %q, %q", r.Output, r.Message)
+		}
+		if kept, ok := j.find(c.kind); !ok || kept.State != c.state {
+			t.Errorf("%s: the journal has %+v", c.kind, kept)
+		}
+	}
 }
