@@ -36,7 +36,9 @@ type User struct {
 	// ValidFrom ends every grant and token issued before it: set by a password
 	// reset, by disabling and by signing out everywhere.
 	ValidFrom time.Time
-	Factors   []Factor // what is asked beside the password; empty: nothing
+	Factors   []Factor  // what is asked beside the password; empty: nothing
+	Source    string    // where the user comes from: "" for our own, or one of the Source constants
+	SyncedAt  time.Time // when the source was last asked; zero for our own
 	CreatedAt time.Time
 
 	AppPasswords []AppPassword
@@ -47,8 +49,15 @@ type Group struct {
 	ObjectID    string // GUID, lower case
 	DisplayName string
 	Description string
+	Source      string // as User's; members come and go with their sign-ins
 	CreatedAt   time.Time
 }
+
+// Sources of users and groups.
+const (
+	SourceLDAP = "ldap"
+	SourceOIDC = "oidc"
+)
 
 // Member is one direct member of a group.
 type Member struct {

@@ -103,6 +103,9 @@ func (s *Service) SetPassword(ctx context.Context, objectID, password string) (m
 	if err != nil {
 		return "", err
 	}
+	if u.Source != "" {
+		return "", arm.Errorf(arm.Conflicting, "UserOfAnotherDirectory", "The password of '%s' is that of another directory (%s). Change it there.", u.UPN, u.Source)
+	}
 	if password == "" {
 		made = GeneratePassword()
 		password = made

@@ -99,7 +99,7 @@ func parsePath(path string) (e endpoint, sh shape, tenant string) {
 	parts := fieldsOf(strings.ToLower(path), '/')
 	switch {
 	case len(parts) == 1 && (parts[0] == "signin" || parts[0] == "signout" || parts[0] == "devicelogin" || parts[0] == "security"),
-		len(parts) == 2 && parts[0] == "signin" && parts[1] == "factor":
+		len(parts) == 2 && parts[0] == "signin" && (parts[1] == "factor" || parts[1] == "elsewhere" || parts[1] == "back"):
 		return pageEndpoint, 0, ""
 	case len(parts) < 2:
 		return noEndpoint, 0, ""

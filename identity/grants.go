@@ -227,6 +227,9 @@ func (s *Service) answerUser(ctx context.Context, g directory.Grant, grantType s
 	case u.Disabled:
 		return nil, invalidGrant("AADSTS50057: The user account is disabled.")
 	}
+	if err := s.stillThere(ctx, u); err != nil {
+		return nil, s.grantRefused(ctx, err)
+	}
 	groups, err := s.store.GroupsOf(ctx, u.ObjectID)
 	if err != nil {
 		return nil, s.broken(ctx, fmt.Errorf("read the groups of %s: %w", u.ObjectID, err))

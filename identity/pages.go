@@ -49,6 +49,7 @@ type page struct {
 	App, Account, Hint, UserCode    string
 	Request, CSRF                   string
 	RedirectURI, Code, State        string
+	Provider, Elsewhere             string // an OpenID provider's name, and where the way there begins
 	TOTP                            bool   // the person has an authenticator application
 	KeyOptions                      string // JSON for the browser's security keys; "" for none
 	Factors                         []directory.Factor
@@ -77,6 +78,10 @@ func (s *Service) newPages() http.Handler {
 			err = s.signIn(w, r)
 		case path == "signin/factor" && !read:
 			err = s.proveFactor(w, r)
+		case path == "signin/elsewhere" && read:
+			err = s.goElsewhere(w, r)
+		case path == "signin/back" && read:
+			err = s.comeBack(w, r)
 		case path == "security":
 			err = s.security(w, r)
 		case path == "devicelogin" && read:
@@ -198,6 +203,9 @@ func (s *Service) showSignIn(w http.ResponseWriter, r *http.Request) {
 // askSignIn shows the sign-in form.
 func (s *Service) askSignIn(w http.ResponseWriter, r *http.Request, status int, p pending, sealed, problem string) {
 	view := page{Title: "Sign in", App: p.App, Hint: p.Hint, UserCode: p.UserCode, Request: sealed, Error: problem}
+	if s.options.Provider != nil {
+		view.Provider, view.Elsewhere = s.options.Provider.Name(), elsewhereURL(sealed)
+	}
 	if _, u, ok := s.session(r.Context(), r); ok && !p.Fresh {
 		view.Account = u.UPN
 	}

@@ -45,6 +45,10 @@ type Options struct {
 
 	// Seal keeps the secrets of authenticator applications; nil: none can be added.
 	Seal *seal.Sealer
+	// Directory checks names and passwords of people whom ours does not know; nil: nobody.
+	Directory PasswordDirectory
+	// Provider signs people in elsewhere; nil: none.
+	Provider Provider
 	// NoPasswordGrant refuses "az login -u -p", which sends a person's password
 	// through a program.
 	NoPasswordGrant bool

@@ -53,6 +53,7 @@ const (
 	sealSignIn = "sign-in"
 	sealFactor = "factor"
 	sealEnrol  = "enrol"
+	sealAway   = "away"
 )
 
 // seal encodes a pending request with a MAC.
@@ -98,6 +99,8 @@ const (
 	methodPassword = "pwd"
 	methodTOTP     = "pwd otp mfa"
 	methodKey      = "pwd hwk mfa"
+
+	methodElsewhere = "fed"
 )
 
 // newGrant is what a sign-in by these methods just now stands for.

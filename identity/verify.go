@@ -84,6 +84,9 @@ func (s *Service) checkUser(ctx context.Context, r *http.Request, origin, name, 
 	if err != nil && !arm.IsMissing(err) {
 		return directory.User{}, fmt.Errorf("read user: %w", err)
 	}
+	if s.options.Directory != nil && (arm.IsMissing(err) || u.Source == directory.SourceLDAP) {
+		return s.checkElsewhere(ctx, u, name, password)
+	}
 	if arm.IsMissing(err) {
 		if _, err := s.passwords.Verify(ctx, "", password); err != nil {
 			return directory.User{}, err
@@ -176,6 +179,7 @@ func (s *Service) noteSignIn(ctx context.Context, u directory.User, code, detail
 const (
 	textCredentials = "AADSTS50126: Error validating credentials due to invalid username or password, or the account is locked for a while after too many attempts."
 	textDisabled    = "AADSTS50057: The user account is disabled."
+	textNameTaken   = "AADSTS50020: Your account in the other directory has the name of an account that exists here. Ask your administrator to rename one of them."
 	textFactor      = "AADSTS50076: You must use multi-factor authentication to sign in. Sign in with a browser or a device code; a password alone is not enough for this account."
 	textTooMany     = "AADSTS90056: Too many sign-in attempts from this address. Try again in a minute."
 )
@@ -187,6 +191,8 @@ func signInText(err error) (text string, ok bool) {
 		return textCredentials, true
 	case errors.Is(err, errDisabled):
 		return textDisabled, true
+	case errors.Is(err, errNameTaken):
+		return textNameTaken, true
 	case errors.Is(err, errFactor):
 		return textFactor, true
 	case errors.Is(err, errTooMany):

@@ -26,11 +26,12 @@ type Config struct {
 	TLSCert   string   `help:"Certificate chain to show to people and tools instead of the service's own." name:"tls-cert" env:"DESKYARD_TLS_CERT" type:"path" placeholder:"FILE"`
 	TLSKey    string   `help:"Key of --tls-cert." name:"tls-key" env:"DESKYARD_TLS_KEY" type:"path" placeholder:"FILE"`
 
-	Subscription string   `help:"Display name of the subscription." default:"Deskyard" env:"DESKYARD_SUBSCRIPTION_NAME"`
-	Domain       string   `help:"Domain of local users' names." default:"deskyard.local" env:"DESKYARD_DOMAIN"`
-	Location     []string `help:"Locations that resources may name, the first being the default (default: local and Azure's public regions)." env:"DESKYARD_LOCATION"`
-	TrustProxy   []string `help:"Address prefixes of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxy" env:"DESKYARD_TRUST_PROXY" placeholder:"CIDR"`
-	Components   string   `help:"Folder with agent packages to publish at start (default: 'components' beside the program)." env:"DESKYARD_COMPONENTS" type:"path" placeholder:"DIR"`
+	Subscription string           `help:"Display name of the subscription." default:"Deskyard" env:"DESKYARD_SUBSCRIPTION_NAME"`
+	Domain       string           `help:"Domain of local users' names." default:"deskyard.local" env:"DESKYARD_DOMAIN"`
+	Location     []string         `help:"Locations that resources may name, the first being the default (default: local and Azure's public regions)." env:"DESKYARD_LOCATION"`
+	Federation   FederationConfig `embed:""`
+	TrustProxy   []string         `help:"Address prefixes of reverse proxies whose X-Forwarded-For is believed." name:"trust-proxy" env:"DESKYARD_TRUST_PROXY" placeholder:"CIDR"`
+	Components   string           `help:"Folder with agent packages to publish at start (default: 'components' beside the program)." env:"DESKYARD_COMPONENTS" type:"path" placeholder:"DIR"`
 
 	BootDeadline   time.Duration     `help:"How long a new machine has from its start until its boot loader has a link." name:"boot-deadline" default:"15m" env:"DESKYARD_BOOT_DEADLINE"`
 	Hypervisors    string            `help:"Where machines are made: 'auto' (this machine's QEMU, if installed), 'none', or a YAML file that lists hosts (docs/machines.md)." default:"auto" env:"DESKYARD_HYPERVISORS" placeholder:"auto|none|FILE"`
@@ -107,6 +108,7 @@ func (c *Config) Check() error {
 		fault("--drain-for %s is not between 0 and 10 minutes", c.DrainFor)
 	}
 	c.checkMachines(fault)
+	c.checkFederation(fault)
 	if c.KeepAudit == 0 {
 		c.KeepAudit = 400 * 24 * time.Hour
 	}

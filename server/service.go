@@ -132,7 +132,12 @@ func (s *service) openIdentity(ctx context.Context) error {
 	if s.sealer, err = sealingKey(s.config.keysFolder()); err != nil {
 		return err
 	}
+	elsewhere, provider, err := s.config.directories()
+	if err != nil {
+		return err
+	}
 	s.identity, err = identity.New(ctx, identity.Options{
+		Directory: elsewhere, Provider: provider,
 		Store: s.store, Keys: s.identityKeys, BaseURLs: append([]string{s.config.PublicURL}, s.config.AgentURL...),
 		ClientAddress: func(r *http.Request) string { return s.proxies.Client(r).String() },
 		Allow:         s.roles.Allow, Audit: s.audit, Seal: s.sealer, Metrics: s.registry, Log: s.log, Now: s.now,
