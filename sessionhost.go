@@ -55,16 +55,19 @@ type Machine struct {
 
 // HostReport is what the agent last said about its host.
 type HostReport struct {
-	At             time.Time     `json:"at"`
-	AgentVersion   string        `json:"agentVersion"`
-	SxSVersion     string        `json:"sxsVersion"`
-	OSVersion      string        `json:"osVersion"`
-	Stopping       bool          `json:"stopping,omitempty"` // the machine said goodbye: shut down or rebooting
-	Checks         []HealthCheck `json:"checks"`
-	Sessions       []UserSession `json:"sessions"`
-	Components     []Component   `json:"components"`
-	SessionsKnown  bool          `json:"sessionsKnown"` // false: the stack could not be asked
-	TimeZoneOffset int           `json:"tzOffset"`      // seconds east of UTC, for local maintenance windows
+	At            time.Time     `json:"at"`
+	AgentVersion  string        `json:"agentVersion"`
+	SxSVersion    string        `json:"sxsVersion"`
+	OSVersion     string        `json:"osVersion"`
+	Stopping      bool          `json:"stopping,omitempty"` // the machine said goodbye: shut down or rebooting
+	Checks        []HealthCheck `json:"checks"`
+	Sessions      []UserSession `json:"sessions"`
+	Components    []Component   `json:"components"`
+	SessionsKnown bool          `json:"sessionsKnown"` // false: the stack could not be asked
+	// ListenerCertificate is the SHA-256, in hexadecimal, of the DER of the certificate
+	// that the RDP listener shows; "" where the stack does not know it. Gateways pin it.
+	ListenerCertificate string `json:"listenerCertificate,omitempty"`
+	TimeZoneOffset      int    `json:"tzOffset"` // seconds east of UTC, for local maintenance windows
 }
 
 // Component is one installed component of a host.
