@@ -58,6 +58,20 @@ func TestAMachineThatJoinedTheDirectoryHasADeviceUntilItIsRemoved(t *testing.T) 
 	if d, found := list.get(guid(1)); !found || d.Resource != vm.String() || d.OS != "Linux" || list.tries != 2 {
 		t.Errorf("device %+v, found %v, after %d tries", d, found, list.tries)
 	}
+	// Asked for beside the agent, as Microsoft's templates have it, the join counts too.
+	for id, joins := range map[string]string{"plain": "false", "joining": "true"} {
+		if _, err := list.RemoveDevice(t.Context(), guid(1)); err != nil {
+			t.Fatal(err)
+		}
+		x.ended(x.extension(vm.Child("extensions", id), `{"publisher":"Microsoft.Powershell","type":"DSC","settings":{"configurationFunction":"Configuration.ps1\\AddSessionHost","properties":{"aadJoin":`+joins+`}}}`,
+			`{"registrationInfoToken":"a.b.c"}`), "Succeeded")
+		if _, found := list.get(guid(1)); found != (joins == "true") {
+			t.Errorf("with aadJoin %s there is a device: %v", joins, found)
+		}
+	}
+	if err := list.AddDevice(t.Context(), directory.Device{DeviceID: guid(1)}); err != nil {
+		t.Fatal(err)
+	}
 	x.submit(vm, deskyard.JobDelete)
 	x.until("the machine's end", func() bool { return x.properties(vm) == nil })
 	if d, found := list.get(guid(1)); found {

@@ -33,6 +33,7 @@ func TestAnEnrolmentNeedsTheProofOfItsKey(t *testing.T) {
 
 func FuzzGuestMessages(f *testing.F) {
 	f.Add([]byte(`{"machineId":"6a6f1c9e-0000-4000-8000-000000000001","token":"t"}`))
+	f.Add([]byte(`{"session":"s","name":"ann@desk.example","password":"p","from":"::1"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var e GuestEnroll
 		if json.Unmarshal(b, &e) == nil && e.Validate() == nil && !guestID(e.MachineID) {
@@ -41,6 +42,10 @@ func FuzzGuestMessages(f *testing.F) {
 		var o GuestOpen
 		if json.Unmarshal(b, &o) == nil && o.Validate() == nil && len(o.Machine) > maxMachine {
 			t.Fatal("accepted a long machine")
+		}
+		var in GuestSignIn
+		if json.Unmarshal(b, &in) == nil && in.Validate() == nil && (in.Name == "" || len(in.Name) > maxSignName || in.Password == "" || len(in.Password) > maxPassword) {
+			t.Fatalf("accepted a sign-in of %q", in.Name)
 		}
 	})
 }
