@@ -34,7 +34,7 @@ func deployService(t testing.TB, change ...func(*provision.Options)) (*service, 
 		if engine, err = provision.New(p); err != nil {
 			t.Fatal(err)
 		}
-		o.Deployments = engine
+		o.Deployments, o.Machines = engine, engine
 		o.Now = time.Now
 	})
 	engine.Use(f.server.InProcess())

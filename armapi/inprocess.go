@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/provision"
 )
@@ -37,7 +38,8 @@ func (p inProcess) Do(ctx context.Context, c provision.Call) (provision.Reply, e
 	defer x.observe()
 	op, err := x.admitInProcess(ctx)
 	if err == nil && c.CheckOnly {
-		return provision.Reply{Status: http.StatusOK}, x.check(ctx, c.Body)
+		row, err := x.check(ctx, c.Body)
+		return provision.Reply{Status: http.StatusOK, Row: row}, err
 	}
 	if err == nil {
 		var resp Response
@@ -112,18 +114,18 @@ func (x *exchange) admitInProcess(ctx context.Context) (operation, error) {
 
 // check holds a PUT against its type's rules without writing: name, envelope, body.
 // What stands is looked at, since some rules are about changes; a parent that is
-// still to be made is not missed.
-func (x *exchange) check(ctx context.Context, body json.RawMessage) error {
+// still to be made is not missed. It answers the row that would be stored.
+func (x *exchange) check(ctx context.Context, body json.RawMessage) (*deskyard.Resource, error) {
 	row := x.target.row
 	if x.r.Method != http.MethodPut || row == nil || row.action(http.MethodPut, x.target) != nil || x.target.collection {
-		return nil
+		return nil, nil
 	}
 	if body == nil {
-		return checkName(row, x.target.id.Name())
+		return nil, checkName(row, x.target.id.Name())
 	}
 	j := &writing{x: x, row: row, replace: true}
 	if err := j.read(); err != nil {
-		return err
+		return nil, err
 	}
 	j.write = Write{Now: storeTime(x.s.now()), Principal: x.principal, Version: x.version, Raw: j.raw}
 	old, err := x.s.store.Resource(ctx, x.target.id)
@@ -131,12 +133,19 @@ func (x *exchange) check(ctx context.Context, body json.RawMessage) error {
 	case err == nil:
 		j.write.Old = &old
 	case !arm.IsMissing(err):
-		return err
+		return nil, err
 	}
 	if err := j.prepare(j.write.Now); err != nil {
-		return err
+		return nil, err
 	}
-	return j.validate()
+	if err := j.validate(); err != nil {
+		return nil, err
+	}
+	j.takeSecrets()
+	if j.write.New.Properties, err = json.Marshal(j.write.Model); err != nil {
+		return nil, fmt.Errorf("encode properties of %s: %w", j.write.New.ID, err)
+	}
+	return j.write.New, nil
 }
 
 // refuseInProcess notes a refusal as refuse does for a request. Looking ahead leaves

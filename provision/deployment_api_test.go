@@ -92,6 +92,7 @@ func (a *testAPI) reply(status int, row deskyard.Resource) (Reply, error) {
 func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 	var sent struct {
 		Location   string                     `json:"location"`
+		Extended   *arm.ExtendedLocation      `json:"extendedLocation"`
 		Tags       map[string]string          `json:"tags"`
 		Properties map[string]json.RawMessage `json:"properties"`
 	}
@@ -103,8 +104,15 @@ func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 	if string(sent.Properties["bad"]) == "true" {
 		return Reply{}, arm.Errorf(arm.Invalid, "InvalidParameter", "bad is not allowed")
 	}
-	if c.CheckOnly {
+	if c.CheckOnly && c.Body == nil {
 		return Reply{Status: 200}, nil
+	}
+	if c.CheckOnly {
+		row := deskyard.Resource{ID: c.ID, Envelope: arm.Envelope{Tags: sent.Tags, ExtendedLocation: sent.Extended,
+			Location: strings.ToLower(strings.ReplaceAll(sent.Location, " ", ""))}}
+		var err error
+		row.Properties, err = json.Marshal(sent.Properties)
+		return Reply{Status: 200, Row: &row}, err
 	}
 	if string(sent.Properties["fails"]) == "true" {
 		return Reply{}, arm.Errorf(arm.Conflicting, "OutOfThings", "No thing is left for '%s'.", c.ID.Name())

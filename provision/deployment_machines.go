@@ -2,7 +2,6 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -40,34 +39,22 @@ func (p *plan) Resource(ctx context.Context, id arm.ResourceID) (deskyard.Resour
 	return r, err
 }
 
-// add notes a resource with its body; nil is a body that is not known yet.
-func (p *plan) add(ctx context.Context, at step, body json.RawMessage) error {
-	if body == nil {
+// add notes a resource with the row that it would become; nil is one that is not known yet.
+func (p *plan) add(ctx context.Context, at step, row *deskyard.Resource) error {
+	if row == nil {
 		p.later[at.Target.Key()] = true
 		return nil
 	}
-	var sent struct {
-		Location   string                `json:"location"`
-		Zones      []string              `json:"zones"`
-		Tags       map[string]string     `json:"tags"`
-		Extended   *arm.ExtendedLocation `json:"extendedLocation"`
-		Properties json.RawMessage       `json:"properties"`
-	}
-	if json.Unmarshal(body, &sent) != nil {
-		return nil // the API has refused it
-	}
-	row := deskyard.Resource{ID: at.Target, Properties: sent.Properties, Envelope: arm.Envelope{
-		Location: strings.ToLower(strings.ReplaceAll(sent.Location, " ", "")), Zones: sent.Zones, Tags: sent.Tags, ExtendedLocation: sent.Extended}}
-	switch typ := strings.ToLower(at.Target.Type()); typ {
+	switch strings.ToLower(row.ID.Type()) {
 	case typeVM, typeInstance, typeVM + "/extensions", typeArc + "/extensions":
-		p.order = append(p.order, planned{row, at})
+		p.order = append(p.order, planned{*row, at})
 	case typeNIC, typeHCINIC:
 		if there, err := exists(ctx, p.Reader, row.ID); there || err != nil {
 			return err // it has its address, and says whose it is
 		}
-		p.order = append(p.order, planned{row, at})
+		p.order = append(p.order, planned{*row, at})
 	}
-	p.rows[row.ID.Key()] = row
+	p.rows[row.ID.Key()] = *row
 	return nil
 }
 

@@ -107,10 +107,11 @@ func (c *preflightCheck) node(ctx context.Context, r *deploymentRun, i int) erro
 			}
 			call.Body = json.RawMessage(body.Reveal())
 		}
-		if _, err := c.s.o.Resources.Do(ctx, call); err != nil {
+		reply, err := c.s.o.Resources.Do(ctx, call)
+		if err != nil {
 			return err
 		}
-		return c.plan.add(ctx, r.at(i), call.Body)
+		return c.plan.add(ctx, r.at(i), reply.Row)
 	}
 	if _, err := c.s.o.Resources.Do(ctx, call); err != nil {
 		return err

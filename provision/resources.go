@@ -29,6 +29,9 @@ type Call struct {
 type Reply struct {
 	Status int
 	Body   json.RawMessage
+	// Row is, of a PUT that was only checked, what it would store, without what the
+	// write itself fills in; nil where there was no body, or nothing would be stored.
+	Row *deskyard.Resource
 }
 
 // Resources is the management API as deployments use it; armapi implements it.

@@ -1,0 +1,79 @@
+package armapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/deskyard/deskyard"
+	hypervisor "github.com/deskyard/deskyard/compute"
+	"github.com/deskyard/deskyard/compute/fake"
+	"github.com/deskyard/deskyard/image"
+	"github.com/deskyard/deskyard/provision"
+)
+
+// oneImage is a catalogue with one image.
+type oneImage struct{}
+
+func (oneImage) Resolve(_ context.Context, _ string, ref deskyard.ImageReference) (hypervisor.Image, error) {
+	if ref.Offer != "debian" {
+		return hypervisor.Image{}, fmt.Errorf("find %s: %w", ref.Offer, image.ErrNotFound)
+	}
+	return hypervisor.Image{ID: "deskyard:debian:12:1", Path: "debian", VirtualBytes: 4 << 30, OS: "linux", Firmware: "uefi", Provisioning: "deskyard"}, nil
+}
+
+// machineService is a management API with a service behind it that makes machines, on
+// one host in memory.
+func machineService(t *testing.T, host fake.Options) (*service, *provision.Service) {
+	t.Helper()
+	d := fake.New(host)
+	t.Cleanup(d.Close)
+	return deployService(t, func(o *provision.Options) {
+		o.Images, o.Hypervisors = oneImage{}, []provision.Hypervisor{{Name: "host1", Driver: d, Network: "user"}}
+	})
+}
+
+func TestExtensionsThatThereIsNoStepForAreRefusedWhenTheyArePut(t *testing.T) {
+	f, _ := machineService(t, fake.Options{})
+	f.wire(24, "n1")
+	vm := compute + "/virtualMachines/h-0"
+	f.do("PUT", vm+vc, vmBody("n1", "")).want(201)
+	put := func(publisher, kind, settings string) answer {
+		return f.do("PUT", vm+"/extensions/x"+vc, fmt.Sprintf(`{"location":"eastus","properties":{"publisher":"%s","type":"%s","typeHandlerVersion":"2.0","settings":%s}}`, publisher, kind, settings))
+	}
+	put("Contoso", "Thing", "{}").want(400, "ArtifactNotFound")
+	put("Microsoft.Powershell", "DSC", `{"configurationFunction":"x.ps1\\InstallIIS"}`).want(400, "NotSupported")
+	f.do("GET", vm+"/extensions/x"+vc, nil).want(404, "ResourceNotFound")
+	put("Microsoft.Azure.Extensions", "CustomScript", `{"commandToExecute":"true"}`).want(201)
+}
+
+// TestValidateTellsWhatATemplatesMachinesLack sends bodies as templates have them, with
+// numbers as text and sizes in any case, which the API reads and preflight must too.
+func TestValidateTellsWhatATemplatesMachinesLack(t *testing.T) {
+	f, _ := machineService(t, fake.Options{CPUs: 64, MemoryMB: 20 << 10})
+	f.wire(24)
+	template := func(n int, change ...string) string {
+		nic := `{"type":"Microsoft.Network/networkInterfaces","apiVersion":"2023-07-01","name":"[concat('n', copyIndex())]","copy":{"name":"nics","count":` + fmt.Sprint(n) + `},` + nicBody("")[1:]
+		vm := `{"type":"Microsoft.Compute/virtualMachines","apiVersion":"2023-07-01","name":"[concat('h-', copyIndex())]","dependsOn":["nics"],"copy":{"name":"vms","count":` + fmt.Sprint(n) + `},` +
+			strings.NewReplacer(`"`+network+`/networkInterfaces/NIC"`, `"[resourceId('Microsoft.Network/networkInterfaces', concat('n', copyIndex()))]"`,
+				`"h-0"`, `"[concat('h-', copyIndex())]"`).Replace(vmBody("NIC", ""))[1:]
+		return strings.NewReplacer(change...).Replace(azBody(`{"$schema":"s","contentVersion":"1.0.0.0","resources":[`+nic+`,`+vm+`]}`, `{}`))
+	}
+	for _, door := range []string{"/validate", ""} {
+		send := func(body string) answer {
+			method := "PUT"
+			if door != "" {
+				method = "POST"
+			}
+			return f.do(method, deployments+"/d1"+door+vDeploy, body)
+		}
+		send(template(1, `"debian"`, `"other"`)).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "PlatformImageNotFound")
+		send(template(1, `"64"`, `"2"`)).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "InvalidParameter")
+		send(template(3)).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "AllocationFailed").is("error.details.0.target", compute+"/virtualMachines/h-2")
+		f.do("GET", network+"/networkInterfaces/n0"+vc, nil).want(404, "ResourceNotFound")
+		if a := send(template(2)); a.status != 200 && a.status != 201 {
+			t.Errorf("two that fit: %d %s", a.status, a.text)
+		}
+	}
+}
