@@ -85,6 +85,10 @@ e2e-templates: build packages ## Microsoft's own templates make session hosts (s
 e2e-machines: build packages ## each parameter of the wizard has its effect on a real machine
 	./e2e/machines/run
 
+.PHONY: e2e-domain
+e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (root; 4 minutes; not in make test)
+	./e2e/domain/run
+
 .PHONY: e2e-drivers
 e2e-drivers: ## the drivers' contract with guests that boot, on QEMU (root; 5 to 10 minutes; not in make test)
 	./e2e/drivers/run

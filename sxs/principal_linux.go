@@ -32,9 +32,18 @@ func askSSSD(ctx context.Context, account string) (string, error) {
 		return "", fmt.Errorf("ask SSSD for the user principal name of %s (is sssd-dbus installed?): %w", account, err)
 	}
 	if names, ok := found[upnAttribute].Value().([]string); ok && len(names) > 0 {
-		return names[0], nil
+		return lowerSuffix(names[0]), nil
 	}
 	return "", fmt.Errorf("ask SSSD for the user principal name of %s: it tells none", account)
+}
+
+// lowerSuffix undoes that SSSD writes what stands behind the "@" as a Kerberos realm.
+func lowerSuffix(upn string) string {
+	at := strings.LastIndexByte(upn, '@')
+	if at < 0 {
+		return upn
+	}
+	return upn[:at] + strings.ToLower(upn[at:])
 }
 
 // maxAccountFile bounds what is read of passwd and krb5.conf.

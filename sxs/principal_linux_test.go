@@ -41,3 +41,15 @@ func TestOnlyAccountsOfTheDomainHaveItsNames(t *testing.T) {
 		}
 	}
 }
+
+func TestThePartOfANameThatSSSDMakesARealmIsADomainAgain(t *testing.T) {
+	for told, want := range map[string]string{
+		"Alice.Liddell@PEOPLE.EXAMPLE": "Alice.Liddell@people.example",
+		"odd@name@PEOPLE.EXAMPLE":      "odd@name@people.example",
+		"Alice":                        "Alice",
+	} {
+		if got := lowerSuffix(told); got != want {
+			t.Errorf("%q is %q, want %q", told, got, want)
+		}
+	}
+}

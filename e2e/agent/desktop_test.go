@@ -7,12 +7,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
-	"os/exec"
-	"strings"
-	"syscall"
 	"time"
 
+	"github.com/deskyard/deskyard/e2e/desktop"
 	"github.com/deskyard/deskyard/e2e/service"
 )
 
@@ -36,11 +33,12 @@ func (s *story) showsDesktops(ctx context.Context) error {
 	}
 	defer stop()
 
-	client, err := openDesktop(ctx, local, password)
+	as := desktop.Options{Address: local, User: rdpUser, Password: password}
+	client, err := desktop.Open(ctx, as)
 	if err != nil {
 		return err
 	}
-	defer client.end()
+	defer client.End()
 	first, err := s.awaitDesktop(ctx, "Active", client)
 	if err != nil {
 		return err
@@ -49,7 +47,7 @@ func (s *story) showsDesktops(ctx context.Context) error {
 	if err := s.pool.Disconnect(ctx, hostName, first.ID()); err != nil {
 		return fmt.Errorf("disconnect: %w", err)
 	}
-	if err := client.ended(ctx); err != nil {
+	if err := client.AwaitEnd(ctx, sessionFor); err != nil {
 		return err
 	}
 	if _, err := s.awaitDesktop(ctx, "Disconnected", nil); err != nil {
@@ -57,11 +55,11 @@ func (s *story) showsDesktops(ctx context.Context) error {
 	}
 	s.t.Log("its client was cut off, and it lives on, Disconnected")
 
-	again, err := openDesktop(ctx, local, password)
+	again, err := desktop.Open(ctx, as)
 	if err != nil {
 		return err
 	}
-	defer again.end()
+	defer again.End()
 	second, err := s.awaitDesktop(ctx, "Active", again)
 	if err != nil {
 		return err
@@ -86,7 +84,7 @@ func desktopOf(list []service.Session) *service.Session {
 
 // awaitDesktop waits for the user's session in a state; client, if any, must not end
 // meanwhile.
-func (s *story) awaitDesktop(ctx context.Context, state string, client *desktop) (service.Session, error) {
+func (s *story) awaitDesktop(ctx context.Context, state string, client *desktop.Client) (service.Session, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, desktopFor, errors.New("not in time"))
 	defer cancel()
 	var found service.Session
@@ -99,65 +97,14 @@ func (s *story) awaitDesktop(ctx context.Context, state string, client *desktop)
 		}
 		var gone <-chan struct{}
 		if client != nil {
-			gone = client.done
+			gone = client.Done()
 		}
 		select {
 		case <-gone:
-			return found, fmt.Errorf("wait for a session that is %s: the RDP client ended: %s", state, client.said())
+			return found, fmt.Errorf("wait for a session that is %s: the RDP client ended: %s", state, client.Said())
 		case <-ctx.Done():
 			return found, fmt.Errorf("wait for a session that is %s: %w; listed: %+v %v", state, context.Cause(ctx), list, err)
 		case <-tick.C:
 		}
 	}
-}
-
-// desktop is a running RDP client.
-type desktop struct {
-	cmd  *exec.Cmd
-	out  strings.Builder
-	done chan struct{}
-	err  error // how it ended; read after done
-}
-
-func openDesktop(ctx context.Context, addr, password string) (*desktop, error) {
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	d := &desktop{done: make(chan struct{})}
-	d.cmd = exec.CommandContext(ctx, "xvfb-run", "-a", "xfreerdp", "/v:"+host, "/port:"+port, "/u:"+rdpUser, "/p:"+password, "/cert:ignore", "/size:1024x720", "/log-level:WARN")
-	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
-	d.cmd.WaitDelay = 5 * time.Second
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // xvfb-run has a display server and the client below it
-	d.cmd.Cancel = func() error { return syscall.Kill(-d.cmd.Process.Pid, syscall.SIGTERM) }
-	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the RDP client: %w", err)
-	}
-	go func() {
-		d.err = d.cmd.Wait()
-		close(d.done)
-	}()
-	return d, nil
-}
-
-func (d *desktop) ended(ctx context.Context) error {
-	select {
-	case <-d.done:
-		return nil
-	case <-time.After(sessionFor):
-		return errors.New("the RDP client of a disconnected session is still connected")
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (d *desktop) end() {
-	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGTERM) // it may have ended
-	<-d.done
-}
-
-// said is the end of what the client printed; call it after done.
-func (d *desktop) said() string {
-	s := strings.TrimSpace(d.out.String())
-	return s[max(0, len(s)-800):]
 }

@@ -48,13 +48,15 @@ type Options struct {
 	Binary    string   // bin/deskyard
 	Dir       string   // for the data folder, the log and the bootstrap file
 	Arguments []string // of serve, beside those that Start gives
+	// Agents is the HOST:PORT at which session hosts reach the service, which then
+	// listens on that port of every address. "": a free port of the loopback, which
+	// QEMU's own network shows its guests at 10.0.2.2.
+	Agents string
 }
 
-// Start runs the service on a free port of the loopback and returns when it is
-// ready. Its agents find it at 10.0.2.2, which is the loopback of the machine that
-// runs QEMU as its guests see it.
+// Start runs the service and returns when it is ready.
 func Start(ctx context.Context, o Options) (*Service, error) {
-	port, err := freePort()
+	listen, agents, err := o.addresses()
 	if err != nil {
 		return nil, err
 	}
@@ -64,9 +66,19 @@ func Start(ctx context.Context, o Options) (*Service, error) {
 		binary:        o.Binary,
 	}
 	s.arguments = []string{"serve", "--data", filepath.Join(o.Dir, "data"), "--bootstrap", s.BootstrapFile,
-		"--listen", "127.0.0.1:" + port, "--agent-url", "https://10.0.2.2:" + port}
+		"--listen", listen, "--agent-url", "https://" + agents}
 	s.arguments = append(s.arguments, o.Arguments...)
 	return s, s.launch(ctx)
+}
+
+// addresses are where the service listens, and where its agents find it.
+func (o Options) addresses() (listen, agents string, err error) {
+	if o.Agents != "" {
+		_, port, err := net.SplitHostPort(o.Agents)
+		return net.JoinHostPort("0.0.0.0", port), o.Agents, err
+	}
+	port, err := freePort()
+	return "127.0.0.1:" + port, "10.0.2.2:" + port, err
 }
 
 // Restart stops the service and starts it again with the same data.

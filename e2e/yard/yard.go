@@ -41,13 +41,14 @@ type Options struct {
 	Dir       string // for everything; the caller removes it
 	Arguments []string
 	PoolType  string // "Pooled" when empty
+	Agents    string // as in service.Options
 }
 
 // Open starts the service and makes group, network and pool.
 func Open(ctx context.Context, o Options) (*Yard, error) {
 	y := &Yard{dir: o.Dir, binary: o.Binary}
 	var err error
-	if y.Service, err = service.Start(ctx, service.Options{Binary: o.Binary, Dir: o.Dir, Arguments: o.Arguments}); err != nil {
+	if y.Service, err = service.Start(ctx, service.Options{Binary: o.Binary, Dir: o.Dir, Arguments: o.Arguments, Agents: o.Agents}); err != nil {
 		return nil, err
 	}
 	if err := y.furnish(ctx, o); err != nil {
