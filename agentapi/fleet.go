@@ -118,6 +118,19 @@ func (s *Server) Report(objectID string) (deskyard.HostReport, bool) {
 	return l.report, true
 }
 
+// OnSessions sets who is told that a host, by its object id, reported other sessions
+// than before, or that it stops. Whoever is told returns at once. Call it before the
+// service takes requests.
+func (s *Server) OnSessions(f func(hostObjectID string)) { s.sessionsChanged = f }
+
+// tellSessions tells whoever asked for it that a host's sessions are not what they were.
+func (s *Server) tellSessions(host string, before, after deskyard.HostReport) {
+	if s.sessionsChanged == nil || before.SessionsKnown == after.SessionsKnown && before.Stopping == after.Stopping && slices.Equal(before.Sessions, after.Sessions) {
+		return
+	}
+	s.sessionsChanged(host)
+}
+
 // Metrics implements deskyard.Fleet.
 func (s *Server) Metrics(objectID string) (deskyard.HostMetrics, bool) {
 	l := s.links.get(objectID)

@@ -182,6 +182,7 @@ func (s *Server) report(l *link, m reverse.Message) error {
 	if first || !sameReport(before, r) {
 		s.ledger.note(l.host, func(h *deskyard.SessionHost) { reported(h, r, now) })
 	}
+	s.tellSessions(l.host, before, r)
 	s.considerUpdate(l)
 	return nil
 }
@@ -205,8 +206,11 @@ func reported(h *deskyard.SessionHost, r deskyard.HostReport, now time.Time) {
 func (s *Server) stopping(l *link) {
 	now := s.now()
 	l.state.Lock()
+	before := l.report
 	l.report.Stopping = true
+	after := l.report
 	l.state.Unlock()
+	s.tellSessions(l.host, before, after)
 	s.log.Info("host stopping", "host", l.id)
 	s.ledger.note(l.host, func(h *deskyard.SessionHost) { h.Report.Stopping, h.LastSeen, h.StatusAt = true, now, now })
 }

@@ -73,9 +73,10 @@ type Server struct {
 	offers  offer
 	opening chan struct{} // slots for links being opened
 
-	ctx    context.Context // ends when Close begins
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	sessionsChanged func(hostObjectID string) // see OnSessions; may be nil
+	ctx             context.Context           // ends when Close begins
+	cancel          context.CancelFunc
+	wg              sync.WaitGroup
 
 	mu      sync.Mutex // guards closing, and wg.Add against wg.Wait
 	closing bool

@@ -138,7 +138,9 @@ func TestSlotsGoWithTheirHostAndFollowItsId(t *testing.T) {
 		if err := reserve(t, db, pending(h.ObjectID, "ann", "c1"), 5); !errors.Is(err, deskyard.ErrHostFull) {
 			t.Fatalf("a slot on a host that is gone: %v", err)
 		}
-		write(t, db, func(ctx context.Context, tx deskyard.Tx) error { return tx.PutSlot(ctx, pending(h.ObjectID, "ann", "c1")) })
+		write(t, db, func(ctx context.Context, tx deskyard.Tx) error {
+			return tx.PutSlot(ctx, pending(h.ObjectID, "ann", "c1"))
+		})
 	})
 }
 
