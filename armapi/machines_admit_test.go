@@ -2,7 +2,11 @@ package armapi
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,13 +29,13 @@ func (oneImage) Resolve(_ context.Context, _ string, ref deskyard.ImageReference
 
 // machineService is a management API with a service behind it that makes machines, on
 // one host in memory.
-func machineService(t *testing.T, host fake.Options) (*service, *provision.Service) {
+func machineService(t *testing.T, host fake.Options, change ...func(*provision.Options)) (*service, *provision.Service) {
 	t.Helper()
 	d := fake.New(host)
 	t.Cleanup(d.Close)
-	return deployService(t, func(o *provision.Options) {
+	return deployService(t, append(change, func(o *provision.Options) {
 		o.Images, o.Hypervisors = oneImage{}, []provision.Hypervisor{{Name: "host1", Driver: d, Network: "user"}}
-	})
+	})...)
 }
 
 func TestExtensionsThatThereIsNoStepForAreRefusedWhenTheyArePut(t *testing.T) {
@@ -75,5 +79,74 @@ func TestValidateTellsWhatATemplatesMachinesLack(t *testing.T) {
 		if a := send(template(2)); a.status != 200 && a.status != 201 {
 			t.Errorf("two that fit: %d %s", a.status, a.text)
 		}
+	}
+}
+
+// TestMicrosoftsTemplatesPassPreflightWhereThereIsRoom validates Microsoft's own
+// templates, byte for byte, for machines that fit and for too many of them.
+func TestMicrosoftsTemplatesPassPreflightWhereThereIsRoom(t *testing.T) {
+	shared := os.Getenv("DESKYARD_SHARED")
+	if shared == "" {
+		shared = filepath.Join("..", "..", "shared")
+	}
+	dir := filepath.Join(shared, "data", "rds-templates")
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			t.Skipf("Microsoft's templates are not at %s", dir)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	azure, hci := read("AddVirtualMachinesTemplate.json"), read(filepath.Join("nestedtemplates", "azurestackhci-vm.json"))
+	f, _ := machineService(t, fake.Options{CPUs: 4, MemoryMB: 40 << 10}, func(o *provision.Options) {
+		o.Links.Mirror = map[string]string{"https://raw.githubusercontent.com/Azure/RDS-Templates/master/ARM-wvd-templates/": dir}
+	})
+	f.wire(24)
+	const stack, v = homeGroup + "/providers/Microsoft.AzureStackHCI", "?api-version=2025-06-01-preview"
+	place := homeGroup + "/providers/Microsoft.ExtendedLocation/customLocations/cellar"
+	at := `{"location":"eastus","extendedLocation":{"type":"CustomLocation","name":"` + place + `"},"properties":`
+	f.do("PUT", place+"?api-version=2021-08-15", `{"location":"eastus","properties":{"displayName":"cellar"}}`).want(201)
+	f.do("PUT", stack+"/logicalNetworks/lan"+v, at+`{"subnets":[{"name":"s","properties":{"addressPrefix":"10.7.0.0/24","ipAllocationMethod":"Static"}}]}}`).want(201)
+	f.do("PUT", stack+"/galleryImages/deb"+v, at+`{"osType":"Linux","identifier":{"publisher":"deskyard","offer":"debian","sku":"12"}}}`).want(201)
+	f.do("PUT", homeGroup+"/providers/Microsoft.DesktopVirtualization/hostPools/hp1?api-version=2024-04-03",
+		`{"location":"eastus","properties":{"hostPoolType":"Pooled","loadBalancerType":"BreadthFirst","preferredAppGroupType":"Desktop"}}`).want(201)
+	validate := func(text string, parameters map[string]any) answer {
+		values := map[string]any{}
+		for name, v := range parameters {
+			values[name] = map[string]any{"value": v}
+		}
+		b, err := json.Marshal(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.do("POST", deployments+"/add/validate"+vDeploy, azBody(text, string(b)))
+	}
+	inAzure := map[string]any{
+		"hostpoolName": "hp1", "hostpoolToken": "the-key", "hostpoolResourceGroup": "rg1", "hostpoolLocation": "eastus",
+		"hostpoolProperties": map[string]any{"hostPoolType": "Pooled", "loadBalancerType": "BreadthFirst", "preferredAppGroupType": "Desktop"}, "vmResourceGroup": "rg1", "vmLocation": "eastus", "vmSize": "Standard_D2s_v3",
+		"vmInitialNumber": 0, "vmNamePrefix": "desk", "vmDiskType": "StandardSSD_LRS", "aadJoin": true,
+		"vmGalleryImageOffer": "debian", "vmGalleryImagePublisher": "deskyard", "vmGalleryImageSKU": "12", "vmGalleryImageVersion": "latest",
+		"existingVnetName": "net", "existingSubnetName": "default", "virtualNetworkResourceGroupName": "rg1", "createNetworkSecurityGroup": true,
+		"vmAdministratorAccountUsername": "olga", "vmAdministratorAccountPassword": password,
+		"administratorAccountUsername": "", "administratorAccountPassword": "", "deploymentId": "run1",
+	}
+	onStack := map[string]any{
+		"hostpoolName": "hp1", "hostpoolToken": "the-key", "location": "eastus", "rdshPrefix": "edge-", "vmInitialNumber": 0,
+		"virtualProcessorCount": 2, "memoryMB": 8192, "customLocationId": place, "logicalNetworkId": stack + "/logicalNetworks/lan", "imageId": stack + "/galleryImages/deb",
+		"domainAdministratorUsername": "", "domainAdministratorPassword": "", "vmAdministratorAccountUsername": "olga", "vmAdministratorAccountPassword": password, "aadJoin": true,
+	}
+	for _, c := range []struct {
+		text, count string
+		parameters  map[string]any
+	}{{azure, "vmNumberOfInstances", inAzure}, {hci, "rdshNumberOfInstances", onStack}} {
+		c.parameters[c.count] = 5
+		validate(c.text, c.parameters).want(200)
+		c.parameters[c.count] = 6
+		validate(c.text, c.parameters).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "AllocationFailed")
+		c.parameters[c.count] = 9
+		validate(c.text, c.parameters).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "QuotaExceeded")
 	}
 }
