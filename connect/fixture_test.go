@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -65,9 +66,20 @@ func (y *yard) pass(d time.Duration) {
 	y.at = y.at.Add(d)
 }
 
+// folder is where the store is: in memory where that is to be had, for what is tested
+// here is not the disk, and hundreds of small stores are made.
+func folder(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "connect")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // memory; goes with the machine at the latest
+	return dir
+}
+
 func newYard(t testing.TB, hosts int, change ...func(*deskyard.HostPool)) *yard {
 	t.Helper()
-	y := &yard{t: t, dsn: "sqlite:" + filepath.Join(t.TempDir(), "d.db"), at: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
+	y := &yard{t: t, dsn: "sqlite:" + filepath.Join(folder(t), "d.db"), at: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
 		sessions: map[string][]deskyard.UserSession{}, down: map[string]bool{}, power: map[string]string{}, gone: map[string]bool{},
 		pool: group.Provider(desktopSpace, "hostPools", "hp")}
 	y.desktop = group.Provider(desktopSpace, "applicationGroups", "dag").Child("desktops", deskyard.SessionDesktop)
