@@ -90,11 +90,11 @@ e2e-domain: build packages ## a machine joins Samba's Active Directory, whose us
 	./e2e/domain/run
 
 .PHONY: e2e-drivers
-e2e-drivers: ## the drivers' contract with guests that boot, on QEMU (root; 5 to 10 minutes; not in make test)
+e2e-drivers: build ## the drivers' contract with guests that boot, on QEMU; security groups (root; 5 to 10 minutes; not in make test)
 	./e2e/drivers/run
 
 .PHONY: e2e-libvirt
-e2e-libvirt: ## the same on a libvirtd of its own (root, libvirt-daemon-system; not in make test)
+e2e-libvirt: build ## the same on a libvirtd of its own; libvirtd away for a minute (root, libvirt-daemon-system; not in make test)
 	./e2e/drivers/libvirt-run
 
 .PHONY: e2e-image
@@ -104,6 +104,10 @@ e2e-image: build packages ## the desktop image built and booted in every way it 
 .PHONY: bench
 bench: build ## one line a figure: name, ours, baseline, ratio; also dist/bench.json
 	./bench/run $(DIST)/bench.json
+
+.PHONY: bench-machines
+bench-machines: build packages ## request to Available over the bare boot, for 1, 2 and 4 guests at once (a quarter of an hour)
+	DESKYARD_RATIO_GUESTS=1,2,4 ./e2e/machines/run -run TestRequestToAvailable
 
 .PHONY: clean
 clean: ## remove what was built

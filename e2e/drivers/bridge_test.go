@@ -65,7 +65,7 @@ func onBridges(t *testing.T) func(t *testing.T, h computetest.Host) compute.Driv
 			t.Fatal(err)
 		}
 		open[h.Folder] = n
-		d, err := qemu.New(qemu.Options{Folder: h.Folder, Owner: computetest.Owner, Network: qemu.NetworkBridge, Bridges: n, Log: h.Log, Grace: time.Second})
+		d, err := qemu.New(qemu.Options{Folder: h.Folder, Owner: computetest.Owner, Network: compute.NetworkBridge, Bridges: n, Log: h.Log, Grace: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

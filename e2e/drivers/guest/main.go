@@ -10,6 +10,7 @@
 //
 //	do=poweroff | panic | reboot-once | fill    what it does after its report
 //	call=10.0.2.2:8080                          connects there and tells what it was told
+//	listen=22,3389                              says hello to whoever connects there
 package main
 
 import (
@@ -85,6 +86,11 @@ func main() {
 	r.credentials()
 	if options["net"] != "none" {
 		note("address", r.network())
+	}
+	for port := range strings.SplitSeq(options["listen"], ",") {
+		if port != "" {
+			note("listen", listen(port))
+		}
 	}
 	if to := options["call"]; to != "" {
 		said, err := call(to)
@@ -300,6 +306,24 @@ func (r *Report) network() error {
 	if routers := lease.ACK.Router(); len(routers) > 0 {
 		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: routers[0]})
 	}
+	return nil
+}
+
+func listen(port string) error {
+	l, err := net.Listen("tcp4", ":"+port)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(c, "hello\n")
+			c.Close()
+		}
+	}()
 	return nil
 }
 
