@@ -109,7 +109,8 @@ func TestMicrosoftsTemplatesPassPreflightWhereThereIsRoom(t *testing.T) {
 	place := homeGroup + "/providers/Microsoft.ExtendedLocation/customLocations/cellar"
 	at := `{"location":"eastus","extendedLocation":{"type":"CustomLocation","name":"` + place + `"},"properties":`
 	f.do("PUT", place+"?api-version=2021-08-15", `{"location":"eastus","properties":{"displayName":"cellar"}}`).want(201)
-	f.do("PUT", stack+"/logicalNetworks/lan"+v, at+`{"subnets":[{"name":"s","properties":{"addressPrefix":"10.7.0.0/24","ipAllocationMethod":"Static"}}]}}`).want(201)
+	f.do("PUT", stack+"/logicalNetworks/lan"+v, at+`{"subnets":[{"name":"s","properties":{"addressPrefix":"10.7.0.0/24","ipAllocationMethod":"Static",
+		"ipPools":[{"start":"10.7.0.100","end":"10.7.0.109"}]}}]}}`).want(201)
 	f.do("PUT", stack+"/galleryImages/deb"+v, at+`{"osType":"Linux","identifier":{"publisher":"deskyard","offer":"debian","sku":"12"}}}`).want(201)
 	f.do("PUT", homeGroup+"/providers/Microsoft.DesktopVirtualization/hostPools/hp1?api-version=2024-04-03",
 		`{"location":"eastus","properties":{"hostPoolType":"Pooled","loadBalancerType":"BreadthFirst","preferredAppGroupType":"Desktop"}}`).want(201)
@@ -149,4 +150,6 @@ func TestMicrosoftsTemplatesPassPreflightWhereThereIsRoom(t *testing.T) {
 		c.parameters[c.count] = 9
 		validate(c.text, c.parameters).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "QuotaExceeded")
 	}
+	onStack["rdshNumberOfInstances"] = 11 // the network has a pool of 10 addresses
+	validate(hci, onStack).want(400, "InvalidTemplateDeployment").is("error.details.0.code", "SubnetIsFull")
 }

@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -177,6 +178,89 @@ func TestCancelStartsNothingMore(t *testing.T) {
 	var e *arm.Error
 	if err := g.cancel(id); !errors.As(err, &e) || e.Kind != arm.Conflicting {
 		t.Errorf("canceled twice: %v", err)
+	}
+}
+
+func TestNamesThatAzureRefusesAreRefused(t *testing.T) {
+	g := newRig(t)
+	id := arm.MustParseID(testDeployments + "x")
+	for name, fine := range map[string]bool{
+		"a": true, "d-1_2.(3)": true, strings.Repeat("n", 64): true, ".": true,
+		strings.Repeat("n", 65): false, "a b": false, "a#b": false, "é": false, "a:b": false, "a,b": false, "a%20b": false, "": false, "a\x00": false,
+	} {
+		req := g.request("x", body(thing("things", "a", "")))
+		req.ID = id.Parent().Provider("Microsoft.Resources", "deployments", name)
+		_, err := g.s.PrepareDeployment(t.Context(), req)
+		var e *arm.Error
+		if errors.As(err, &e); (err == nil) != fine || err != nil && (e == nil || e.Code != "InvalidDeploymentName" || e.Kind != arm.Invalid) {
+			t.Errorf("%q: %v", name, err)
+		}
+		inner := body(fmt.Sprintf(`{"type":"Microsoft.Resources/deployments","apiVersion":"2021-04-01","name":%q,"properties":{"mode":"Incremental","template":{"$schema":"s","contentVersion":"1.0.0.0","resources":[]}}}`, name))
+		if _, err := g.s.PrepareDeployment(t.Context(), g.request("outer", inner)); (err == nil) != fine {
+			t.Errorf("%q nested: %v", name, err)
+		}
+	}
+}
+
+// TestADeploymentThatRunsCanBeExportedAndNotDeletedAndAnEndedOneNotCanceled asks for
+// what does not fit a deployment's state.
+func TestADeploymentThatRunsCanBeExportedAndNotDeletedAndAnEndedOneNotCanceled(t *testing.T) {
+	g := newRig(t)
+	id := arm.MustParseID(testDeployments + "d1")
+	remove := func() error {
+		return g.store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error { return g.s.DeleteDeployment(ctx, tx, id) })
+	}
+	code := func(err error) string {
+		var e *arm.Error
+		if !errors.As(err, &e) {
+			return fmt.Sprint(err)
+		}
+		return fmt.Sprint(e.Kind == arm.Conflicting, " ", e.Code)
+	}
+	text := body(thing("slow", "a", ""))
+	g.mustDeploy("d1", text)
+	g.settled("d1")
+	if got := code(remove()); got != "true DeploymentActive" {
+		t.Errorf("deleted while it runs: %s", got)
+	}
+	exported, err := g.s.DeploymentTemplate(t.Context(), id)
+	if err != nil || !strings.Contains(string(exported), "Test.Things/slow") {
+		t.Errorf("exported while it runs: %s, %v", exported, err)
+	}
+	if err := g.cancel(id); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.cancel(id); err != nil && code(err) != "true DeploymentCannotBeCancelled" {
+		t.Errorf("canceled again while it ends: %v", err)
+	}
+	g.ended("d1", stateCanceled)
+	if got := code(g.cancel(id)); got != "true DeploymentCannotBeCancelled" {
+		t.Errorf("canceled once it has ended: %s", got)
+	}
+	g.mustDeploy("d1", text) // the same name begins anew, and waits for what it began before
+	if got := code(g.deploy("d1", text)); got != "true DeploymentActive" {
+		t.Errorf("put again while it runs: %s", got)
+	}
+	g.settled("d1")
+	g.finish("a", stateSucceeded, "")
+	g.ended("d1", stateSucceeded)
+	if got := code(g.cancel(id)); got != "true DeploymentCannotBeCancelled" {
+		t.Errorf("canceled after its success: %s", got)
+	}
+	if again, err := g.s.DeploymentTemplate(t.Context(), id); err != nil || string(again) != string(exported) {
+		t.Errorf("exported at the end: %s, %v", again, err)
+	}
+	if err := remove(); err != nil {
+		t.Errorf("deleted at the end: %v", err)
+	}
+	if _, err := g.s.DeploymentTemplate(t.Context(), id); !arm.IsMissing(err) {
+		t.Errorf("exported after it was deleted: %v", err)
+	}
+	if got := code(g.cancel(id)); got != "false DeploymentNotFound" {
+		t.Errorf("canceled after it was deleted: %s", got)
+	}
+	if g.things() != 1 {
+		t.Errorf("%d things: what a deployment made stays", g.things())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -121,6 +122,7 @@ type subnetFacts struct {
 	dhcp   bool // somebody else's DHCP server gives addresses
 	bridge string
 	vlan   int
+	free   iter.Seq[netip.Addr] // what may be given out, taken or not; nil: nothing is known
 }
 
 const (
@@ -322,6 +324,7 @@ func (f *subnetFacts) take(p subnetProperties) error {
 	if f.prefix, err = netip.ParsePrefix(prefix); err != nil {
 		return arm.Errorf(arm.Invalid, "InvalidAddressPrefixFormat", "The subnet %s has no address prefix that can be read.", f.id)
 	}
+	f.free = deskyard.FreeAddresses(f.prefix)
 	if len(f.vnet) == 0 {
 		f.vnet = []netip.Prefix{f.prefix}
 	}
@@ -338,35 +341,28 @@ func readLogicalNetwork(ctx context.Context, reader deskyard.Reader, id arm.Reso
 	if err != nil {
 		return f, err
 	}
-	var p struct {
-		Switch string `json:"vmSwitchName"`
-		DHCP   struct {
-			Servers []string `json:"dnsServers"`
-		} `json:"dhcpOptions"`
-		Subnets []struct {
-			Properties struct {
-				Prefix     string `json:"addressPrefix"`
-				Allocation string `json:"ipAllocationMethod"`
-				VLAN       int    `json:"vlan"`
-			} `json:"properties"`
-		} `json:"subnets"`
-	}
+	var p deskyard.LogicalNetwork
 	if err := readProperties(r, &p); err != nil {
 		return f, err
 	}
-	f.dns, f.bridge, f.dhcp = addressesOf(p.DHCP.Servers), p.Switch, true
+	f.bridge, f.dhcp = p.VMSwitchName, !p.Static()
+	if p.DHCPOptions != nil {
+		f.dns = addressesOf(p.DHCPOptions.DNSServers)
+	}
 	if len(p.Subnets) == 0 {
 		return f, nil
 	}
 	s := p.Subnets[0].Properties
-	f.vlan, f.dhcp = s.VLAN, !strings.EqualFold(s.Allocation, "Static")
-	if s.Prefix == "" {
+	if s.VLAN != nil {
+		f.vlan = int(*s.VLAN)
+	}
+	if s.AddressPrefix == "" {
 		return f, nil
 	}
-	if f.prefix, err = netip.ParsePrefix(s.Prefix); err != nil {
+	if f.prefix, err = netip.ParsePrefix(s.AddressPrefix); err != nil {
 		return f, arm.Errorf(arm.Invalid, "InvalidAddressPrefixFormat", "The logical network %s has no address prefix that can be read.", id)
 	}
-	f.vnet = []netip.Prefix{f.prefix}
+	f.vnet, f.free = []netip.Prefix{f.prefix}, p.Free()
 	return f, nil
 }
 

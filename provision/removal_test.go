@@ -259,6 +259,44 @@ func TestReplacedHostKeepsItsUserAndGetsAnotherMachine(t *testing.T) {
 	}
 }
 
+// singleUse renders a key with the one host that it is for.
+type singleUse struct{}
+
+func (singleUse) Registration(k deskyard.RegistrationKey) (string, error) {
+	return "new-key-for-" + k.Limits.SingleHost, nil
+}
+
+func TestReplacedHostsExtensionsRunWithAKeyForItAlone(t *testing.T) {
+	x, _, _, host := hosted(t)
+	x.opt.Tokens = singleUse{}
+	x.run()
+	vm := vmID("sh-1")
+	extensions := map[string][2]string{
+		"dsc": {`{"publisher":"Microsoft.Powershell","type":"DSC","settings":{"configurationFunction":"Configuration.ps1\\AddSessionHost"}}`, `{"registrationInfoToken":"old-key"}`},
+		"hci": {`{"publisher":"Microsoft.Compute","type":"CustomScriptExtension","settings":{"fileUris":["https://x.example/HciCustomScript.ps1"]}}`,
+			`{"commandToExecute":"powershell -File HciCustomScript.ps1 -RegistrationInfoToken old-key -HostPoolName hp1"}`},
+	}
+	for name, e := range extensions {
+		x.ended(x.extension(vm.Child("extensions", name), e[0], e[1]), "Succeeded")
+	}
+	op := x.remove(provision.RemovalRequest{Host: host, Force: true, Replace: true})
+	x.until("the extensions in the new machine", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return x.ran(deskyard.StepAgent) == 4 || x.operation(op).Done()
+	})
+	x.guests.mu.Lock()
+	defer x.guests.mu.Unlock()
+	keys := map[string]int{}
+	for _, s := range x.guests.did {
+		if s.Kind == deskyard.StepAgent {
+			keys[string(s.Secrets)]++
+		}
+	}
+	if keys[`{"registrationInfoToken":"old-key"}`] != 2 || keys[`{"registrationInfoToken":"new-key-for-sh-1"}`] != 2 {
+		t.Errorf("the agent was installed with %v", keys)
+	}
+}
+
 // TestRemovalKilledBehindEveryStepEndsWithNothingLeft kills the service behind each
 // write and driver call of a removal.
 func TestRemovalKilledBehindEveryStepEndsWithNothingLeft(t *testing.T) {

@@ -184,7 +184,7 @@ func parsedName(text string) string { return text[strings.LastIndexByte(text, '/
 
 // freeAddresses counts what a subnet can still give; -1 where somebody else gives.
 func freeAddresses(ctx context.Context, reader deskyard.Reader, subscription string, subnet subnetFacts) (int, error) {
-	if subnet.dhcp || !subnet.prefix.IsValid() {
+	if subnet.dhcp || subnet.free == nil {
 		return -1, nil
 	}
 	taken := map[netip.Addr]bool{}
@@ -206,7 +206,7 @@ func freeAddresses(ctx context.Context, reader deskyard.Reader, subscription str
 		}
 	}
 	free := 0
-	for a := range deskyard.FreeAddresses(subnet.prefix) {
+	for a := range subnet.free {
 		if !taken[a] {
 			free++
 		}
