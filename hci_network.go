@@ -86,11 +86,7 @@ func (n *HCIInterface) Validate(_ Model, v *arm.Violations) {
 func (n *HCIInterface) Refs() []Ref {
 	var refs []Ref
 	for _, c := range n.Configurations {
-		network := refsTo(RelationSubnet, idOf(c.Properties.Subnet))
-		refs = append(refs, network...)
-		if len(network) == 1 && c.Properties.Address != "" {
-			refs = append(refs, Ref{Relation: RelationAddress, Target: AddressLease(network[0].Target, c.Properties.Address)})
-		}
+		refs = append(refs, addressRefs(idOf(c.Properties.Subnet), c.Properties.Address)...)
 	}
 	if id := idOf(n.SecurityGroup); id != "" {
 		refs = append(refs, refsTo(RelationSecurityGroup, id)...)

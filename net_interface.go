@@ -147,14 +147,20 @@ func (c *IPConfiguration) validate(at string, v *arm.Violations) {
 func (n *NetworkInterface) Refs() []Ref {
 	var refs []Ref
 	for _, c := range n.Configurations {
-		subnet := refsTo(RelationSubnet, idOf(c.Properties.Subnet))
-		refs = append(refs, subnet...)
-		if len(subnet) == 1 && c.Properties.Address != "" {
-			refs = append(refs, Ref{Relation: RelationAddress, Target: AddressLease(subnet[0].Target, c.Properties.Address)})
-		}
+		refs = append(refs, addressRefs(idOf(c.Properties.Subnet), c.Properties.Address)...)
 	}
 	if id := idOf(n.SecurityGroup); id != "" {
 		refs = append(refs, refsTo(RelationSecurityGroup, id)...)
+	}
+	return refs
+}
+
+// addressRefs are an interface's subnet, or logical network, and the lease of its
+// address there.
+func addressRefs(subnet, address string) []Ref {
+	refs := refsTo(RelationSubnet, subnet)
+	if len(refs) == 1 && address != "" {
+		refs = append(refs, Ref{Relation: RelationAddress, Target: AddressLease(refs[0].Target, address)})
 	}
 	return refs
 }
