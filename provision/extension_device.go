@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,12 +28,12 @@ func joins(step deskyard.Step) (bool, error) {
 
 // noteJoin gives a machine that has joined its object in the directory. It runs again
 // after a crash, for the guest answers again what came of the step.
-func (s *Service) noteJoin(ctx context.Context, machine arm.ResourceID, vmID string, step deskyard.Step, r deskyard.StepResult) error {
+func (s *Service) noteJoin(ctx context.Context, machine arm.ResourceID, p machineProperties, step deskyard.Step, r deskyard.StepResult) error {
 	joined, err := joins(step)
 	if err != nil || !joined || r.State != deskyard.StepSucceeded || s.o.Devices == nil {
 		return err
 	}
-	g, err := s.o.Store.Guest(ctx, vmID)
+	g, err := s.o.Store.Guest(ctx, p.VMID)
 	if err != nil {
 		return fmt.Errorf("read the guest of %s: %w", machine.Name(), err)
 	}
@@ -41,7 +42,8 @@ func (s *Service) noteJoin(ctx context.Context, machine arm.ResourceID, vmID str
 		system = "Windows"
 	}
 	return s.o.Devices.AddDevice(ctx, directory.Device{
-		DeviceID: vmID, DisplayName: g.Facts.Hostname, OS: system, OSVersion: g.Facts.OSVersion, Resource: machine.String(),
+		// The guest enrolled before it had its name.
+		DeviceID: p.VMID, DisplayName: cmp.Or(p.OS.ComputerName, machine.Name()), OS: system, OSVersion: g.Facts.OSVersion, Resource: machine.String(),
 	})
 }
 

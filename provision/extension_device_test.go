@@ -55,7 +55,7 @@ func TestAMachineThatJoinedTheDirectoryHasADeviceUntilItIsRemoved(t *testing.T) 
 		t.Error("a script joined the directory")
 	}
 	x.ended(x.extension(vm.Child("extensions", "AADLoginForWindows"), `{"publisher":"Microsoft.Azure.ActiveDirectory","type":"AADLoginForWindows","settings":{}}`, ""), "Succeeded")
-	if d, found := list.get(guid(1)); !found || d.Resource != vm.String() || d.OS != "Linux" || list.tries != 2 {
+	if d, found := list.get(guid(1)); !found || d.Resource != vm.String() || d.DisplayName != vm.Name() || d.OS != "Linux" || list.tries != 2 {
 		t.Errorf("device %+v, found %v, after %d tries", d, found, list.tries)
 	}
 	// Asked for beside the agent, as Microsoft's templates have it, the join counts too.

@@ -106,7 +106,7 @@ func (s *Service) Grant(ctx context.Context, g Grant) (account string, err error
 	if err := s.grants.add(g); err != nil {
 		return "", fmt.Errorf("grant a sign-in: %w", err)
 	}
-	a, err := s.keeper.account(ctx, g.Person)
+	a, err := s.keeper.account(context.WithoutCancel(ctx), g.Person)
 	if err != nil {
 		s.log.Error("account not made for a grant", "user", g.UPN, "err", err)
 		return "", fmt.Errorf("grant a sign-in to %s: %w", g.UPN, err)
@@ -129,7 +129,8 @@ func (s *Service) signIn(ctx context.Context, in attempt) verdict {
 	}
 	var account Account
 	if err == nil {
-		account, err = s.keeper.account(ctx, who)
+		// A program that asks no longer must not leave half of an account behind.
+		account, err = s.keeper.account(context.WithoutCancel(ctx), who)
 	}
 	if err == nil && account.Name != in.User {
 		err = refuse("sign in with the name %s", account.Name)

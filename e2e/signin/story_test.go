@@ -54,20 +54,7 @@ func TestPeopleOfTheDirectorySignInToAMachineThatJoinedIt(t *testing.T) {
 	short := m.do("getent passwd | grep -o '^uclara_with[^:]*'")
 	y.want("a long name's account", short, password, true)
 
-	if got := m.do("getent passwd ann@yard.example | cut -d: -f5,6; stat -c %a:%U /home/ann@yard.example; getent shadow ann@yard.example | cut -d: -f2"); got != "Ann@yard.example:/home/ann@yard.example\n700:ann@yard.example\n!" {
-		t.Errorf("the account: %q", got)
-	}
-	if got := m.do("getent passwd | grep -c -e eve -e mallory || true"); got != "0" {
-		t.Errorf("%s accounts for who was refused", got)
-	}
-	sudo := `su - bob@yard.example -c "sudo -S -p '' id -u"`
-	if out, err := m.try(sudo, password+"\n"); err != nil || strings.TrimSpace(out) != "0" {
-		t.Errorf("the administrator's sudo: %v %s", err, out)
-	}
-	if out, err := m.try(strings.Replace(sudo, "bob", "ann", 1), password+"\n"); err == nil {
-		t.Errorf("everybody's sudo: %s", out)
-	}
-
+	y.wantAccounts()
 	t.Run("sshd takes the machine's accounts", func(t *testing.T) { y.ssh(t) })
 	t.Run("a grant opens once", func(t *testing.T) { y.grant(t, ann) })
 	t.Run("an account that is there is not taken over", func(t *testing.T) { y.taken() })
@@ -84,6 +71,24 @@ func TestPeopleOfTheDirectorySignInToAMachineThatJoinedIt(t *testing.T) {
 	}
 	y.want("after the removal", "keeper", "Local-Only-1", true)
 	y.want("after the removal", "ann@yard.example", password, false)
+}
+
+// wantAccounts looks at what sign-ins have made of the machine.
+func (y *yard) wantAccounts() {
+	y.t.Helper()
+	if got := y.machine.do("getent passwd ann@yard.example | cut -d: -f5,6; stat -c %a:%U /home/ann@yard.example; getent shadow ann@yard.example | cut -d: -f2"); got != "Ann@yard.example:/home/ann@yard.example\n700:ann@yard.example\n!" {
+		y.t.Errorf("the account: %q", got)
+	}
+	if got := y.machine.do("getent passwd | grep -c -e eve -e mallory || true"); got != "0" {
+		y.t.Errorf("%s accounts for who was refused", got)
+	}
+	sudo := `su - bob@yard.example -c "sudo -S -p '' id -u"`
+	if out, err := y.machine.try(sudo, password+"\n"); err != nil || strings.TrimSpace(out) != "0" {
+		y.t.Errorf("the administrator's sudo: %v %s", err, out)
+	}
+	if out, err := y.machine.try(strings.Replace(sudo, "bob", "ann", 1), password+"\n"); err == nil {
+		y.t.Errorf("everybody's sudo: %s", out)
+	}
 }
 
 func (y *yard) want(when, user, password string, in bool) {
