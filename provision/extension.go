@@ -209,7 +209,7 @@ func (s *Service) runExtension(ctx context.Context, w deskyard.Work, st extensio
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("run the extension %s in %s: %w", w.ID.Name(), w.ID.Parent().Name(), err)
 	}
-	if err := s.noteJoin(ctx, w.ID.Parent(), machine.VMID, step, result); err != nil {
+	if err := s.noteJoin(ctx, w.ID.Parent(), machine.machineProperties, step, result); err != nil {
 		return reconcile.Result{}, err
 	}
 	return s.endExtension(ctx, w, st, result)
