@@ -115,13 +115,18 @@ func (s *Server) deploymentRequest(req *Request) (provision.DeploymentRequest, e
 		Body: req.Body, Environment: environment}, nil
 }
 
-// putDeployment checks a deployment, starts it and answers before it has done anything.
-func (s *Server) putDeployment(ctx context.Context, req *Request) (Response, error) {
+// prepareDeployment checks the deployment that a request asks for, and starts nothing.
+func (s *Server) prepareDeployment(ctx context.Context, req *Request) (*provision.PreparedDeployment, error) {
 	d, err := s.deploymentRequest(req)
 	if err != nil {
-		return Response{}, err
+		return nil, err
 	}
-	prepared, err := s.opt.Deployments.PrepareDeployment(ctx, d)
+	return s.opt.Deployments.PrepareDeployment(ctx, d)
+}
+
+// putDeployment checks a deployment, starts it and answers before it has done anything.
+func (s *Server) putDeployment(ctx context.Context, req *Request) (Response, error) {
+	prepared, err := s.prepareDeployment(ctx, req)
 	if err != nil {
 		return Response{}, err
 	}
@@ -158,11 +163,7 @@ func (s *Server) putDeployment(ctx context.Context, req *Request) (Response, err
 
 // validateDeployment answers what a PUT would: the deployment, or why not.
 func (s *Server) validateDeployment(ctx context.Context, req *Request) (Response, error) {
-	d, err := s.deploymentRequest(req)
-	if err != nil {
-		return Response{}, err
-	}
-	prepared, err := s.opt.Deployments.PrepareDeployment(ctx, d)
+	prepared, err := s.prepareDeployment(ctx, req)
 	if err != nil {
 		return Response{}, err
 	}

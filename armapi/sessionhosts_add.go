@@ -56,17 +56,18 @@ func (s *Server) sessionHostRunType() ResourceType {
 	}
 }
 
-func (s *Server) addRequest(q *Request) (provision.AddRequest, error) {
+// addRequest is whoever makes session hosts, and what a request asks of them.
+func (s *Server) addRequest(q *Request) (SessionHosts, provision.AddRequest, error) {
 	r := provision.AddRequest{Pool: q.ID, Caller: q.Principal}
-	return r, q.Decode(&r.Run)
+	m, err := s.sessionHosts()
+	if err != nil {
+		return nil, r, err
+	}
+	return m, r, q.Decode(&r.Run)
 }
 
 func (s *Server) addSessionHosts(ctx context.Context, q *Request) (Response, error) {
-	m, err := s.sessionHosts()
-	if err != nil {
-		return Response{}, err
-	}
-	r, err := s.addRequest(q)
+	m, r, err := s.addRequest(q)
 	if err != nil {
 		return Response{}, err
 	}
@@ -82,11 +83,7 @@ func (s *Server) addSessionHosts(ctx context.Context, q *Request) (Response, err
 }
 
 func (s *Server) validateSessionHosts(ctx context.Context, q *Request) (Response, error) {
-	m, err := s.sessionHosts()
-	if err != nil {
-		return Response{}, err
-	}
-	r, err := s.addRequest(q)
+	m, r, err := s.addRequest(q)
 	if err != nil {
 		return Response{}, err
 	}
