@@ -58,7 +58,7 @@ func (s *service) openDriver(ctx context.Context, e hypervisorEntry) (compute.Dr
 	switch e.Driver {
 	case "qemu":
 		o := qemu.Options{Folder: e.Folder, Owner: owner, Network: e.Network, User: e.User, Log: log, Now: s.now}
-		if e.Network == qemu.NetworkBridge {
+		if e.Network == compute.NetworkBridge {
 			bridges, err := network.Open(ctx, network.Options{Folder: filepath.Join(e.Folder, "network"), Owner: owner, Masquerade: e.Masquerade, Log: log})
 			if err != nil {
 				return nil, err
@@ -69,7 +69,7 @@ func (s *service) openDriver(ctx context.Context, e hypervisorEntry) (compute.Dr
 		return qemu.New(o)
 	case "libvirt":
 		o := libvirt.Options{URI: e.URI, Folder: e.Folder, Owner: owner, Network: e.Network, Log: log, Now: s.now}
-		if e.Network == qemu.NetworkBridge && e.URI == "" {
+		if e.Network == compute.NetworkBridge && e.URI == "" {
 			bridges, err := network.Open(ctx, network.Options{Folder: filepath.Join(s.config.Data, "networks", e.Name), Owner: owner, Masquerade: e.Masquerade, Log: log})
 			if err != nil {
 				return nil, err

@@ -206,7 +206,7 @@ func forward(t *testing.T) (port string) {
 func TestOtherHostsAreAsThisOne(t *testing.T) {
 	runFolder(t)
 	o := suite(t, func(t *testing.T, o *Options) {
-		o.URI, o.Network = "qemu+tcp://127.0.0.1:"+forward(t)+"/system", NetworkBridge
+		o.URI, o.Network = "qemu+tcp://127.0.0.1:"+forward(t)+"/system", compute.NetworkBridge
 	})
 	o.Network.Bridge = "dytest0"
 	computetest.Run(t, o)

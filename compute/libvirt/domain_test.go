@@ -86,7 +86,7 @@ func TestDefinitionOfATrustedWindowsMachine(t *testing.T) {
 	s.Image = compute.Image{ID: "windows", OS: "windows", Firmware: "uefi"}
 	s.SecureBoot, s.TPM, s.Disk.Class, s.MinMemMB = true, true, "Standard_LRS", 0
 	nics := []nic{{Type: "bridge", MAC: macAddress{s.NICs[0].MAC}, Source: &bridge{"br0"}, Model: modelType{"virtio"}, Filter: &filterRef{filterName(s.Owner, s.ID, 0)}, ROM: romBar{"no"}}}
-	def, err := newDomain(s, exampleDriver(t, Options{Network: NetworkBridge}).metadata(s), examplePaths, "kvm", nics)
+	def, err := newDomain(s, exampleDriver(t, Options{Network: compute.NetworkBridge}).metadata(s), examplePaths, "kvm", nics)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,22 +21,16 @@ import (
 	"github.com/deskyard/deskyard/compute"
 )
 
-// Kinds of network that machines can be on.
-const (
-	NetworkUser   = "user"   // QEMU's own: no privilege, no inbound, each machine for itself
-	NetworkBridge = "bridge" // this host's bridges (package compute/network), or existing ones with nwfilter
-)
-
 // Options of a driver. Owner is required.
 type Options struct {
 	URI     string // of libvirtd; qemu:///system if ""
 	Pool    string // the storage pool that machines live in; "deskyard" if ""
 	Folder  string // where the pool is made if it does not exist, on libvirtd's host; /var/lib/libvirt/deskyard if ""
 	Owner   string // the installation's id, which everything carries
-	Network string // NetworkUser ("") or NetworkBridge
+	Network string // compute.NetworkUser ("") or compute.NetworkBridge
 	// Bridges are this host's networks; nil for other hosts, whose interfaces go to
 	// existing bridges (compute.Network.Bridge), filtered by nwfilter.
-	Bridges Bridges
+	Bridges compute.Bridges
 	Log     *slog.Logger
 
 	// ReserveGB must stay free in the pool: Ensure makes no machine that leaves less.
@@ -45,21 +39,6 @@ type Options struct {
 	// Grace is what Shutdown gives the guest; compute.ShutdownGrace if 0.
 	Grace time.Duration
 	Now   func() time.Time // time.Now if nil
-}
-
-// Bridges are a host's networks, as package compute/network makes them.
-type Bridges interface {
-	// Attach makes the device that a machine's interface is plugged into, filtered from
-	// its first packet, or finds it.
-	Attach(ctx context.Context, machine string, nic int, n compute.NIC) (device string, err error)
-	// Device names the device of an interface, be it there or not.
-	Device(machine string, nic int) string
-	// Filter replaces an interface's rules.
-	Filter(ctx context.Context, machine string, nic int, rules []compute.Rule) error
-	// Detach takes away all devices of a machine.
-	Detach(ctx context.Context, machine string) error
-	// Items lists what is there of any machine.
-	Items(ctx context.Context) ([]compute.Item, error)
 }
 
 // Driver makes machines with libvirt. Close it when no verb runs any more; machines
@@ -75,7 +54,10 @@ type Driver struct {
 	images map[string]knownImage // by path
 }
 
-var _ compute.Driver = (*Driver)(nil)
+var (
+	_ compute.Driver  = (*Driver)(nil)
+	_ compute.Watcher = (*Driver)(nil)
+)
 
 var (
 	plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
@@ -103,8 +85,8 @@ func New(o Options) (*Driver, error) {
 	}
 	switch o.Network {
 	case "":
-		o.Network = NetworkUser
-	case NetworkUser, NetworkBridge:
+		o.Network = compute.NetworkUser
+	case compute.NetworkUser, compute.NetworkBridge:
 	default:
 		return nil, fmt.Errorf("open libvirt's machines: network %q is neither user nor bridge", o.Network)
 	}
@@ -317,7 +299,7 @@ func (d *Driver) Capabilities(ctx context.Context) (compute.Capabilities, error)
 		CPUs: f.cpus, MemoryMB: int(f.totalKiB >> 10), FreeMemMB: int(min(f.freeKiB, f.totalKiB) >> 10),
 		DiskGB: int(room.total >> 30), FreeDiskGB: int(room.free >> 30), Machines: f.machines,
 	}
-	if d.o.Network == NetworkUser {
+	if d.o.Network == compute.NetworkUser {
 		c.Warnings = append(c.Warnings, `network "user" is QEMU's own: machines do not reach each other, and libvirt marks them as tainted (custom-argv)`)
 	}
 	if d.hosts.plain {
@@ -369,7 +351,7 @@ func (d *Driver) checkNIC(n compute.NIC) error {
 	switch {
 	case err != nil || len(mac) != 6 || mac[0]&1 != 0:
 		return fmt.Errorf("%q is no address of a network card", n.MAC)
-	case d.o.Network == NetworkUser:
+	case d.o.Network == compute.NetworkUser:
 		if !n.Network.Prefix.IsValid() || !n.Address.Is4() || !n.Network.Prefix.Contains(n.Address) {
 			return fmt.Errorf("address %s is not in its subnet %s", n.Address, n.Network.Prefix)
 		}
@@ -389,7 +371,7 @@ func (d *Driver) checkNIC(n compute.NIC) error {
 func refuseDenials(rules []compute.Rule) error {
 	for _, r := range rules {
 		if !r.Inbound && !r.Allow {
-			return fmt.Errorf("rule %q denies outbound traffic, which network %q cannot: %w", r.Name, NetworkUser, compute.ErrUnsupported)
+			return fmt.Errorf("rule %q denies outbound traffic, which network %q cannot: %w", r.Name, compute.NetworkUser, compute.ErrUnsupported)
 		}
 	}
 	return nil

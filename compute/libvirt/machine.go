@@ -177,7 +177,7 @@ func specSum(s compute.Spec) string {
 
 // interfaces are a machine's, with their filters; none for network "user".
 func (d *Driver) interfaces(ctx context.Context, s compute.Spec) (all []nic, err error) {
-	if d.o.Network == NetworkUser {
+	if d.o.Network == compute.NetworkUser {
 		return nil, nil
 	}
 	for i, n := range s.NICs {

@@ -164,7 +164,7 @@ func (d *Driver) Filter(ctx context.Context, id string, nic int, rules []compute
 	n, err := m.nic(nic)
 	switch {
 	case err != nil:
-	case m.Metadata.Machine.Network == NetworkUser:
+	case m.Metadata.Machine.Network == compute.NetworkUser:
 		err = refuseDenials(rules)
 	case d.o.Bridges != nil:
 		err = d.o.Bridges.Filter(ctx, id, nic, rules)

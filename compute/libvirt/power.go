@@ -113,7 +113,7 @@ func unlessRunning(l *golibvirt.Libvirt, m machine, err error) error {
 // attach looks whether the interfaces' devices are there: they do not outlive the
 // host's boot, and package compute/network makes them when the service starts.
 func (d *Driver) attach(ctx context.Context, m machine) error {
-	if d.o.Bridges == nil || m.Metadata.Machine.Network != NetworkBridge {
+	if d.o.Bridges == nil || m.Metadata.Machine.Network != compute.NetworkBridge {
 		return nil
 	}
 	known, err := d.o.Bridges.Items(ctx)

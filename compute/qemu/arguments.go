@@ -191,7 +191,7 @@ func (m *machine) seedArguments(q35 bool) (args []string) {
 func (m *machine) networkArguments(devices []string) (args []string) {
 	for i, n := range m.record.Spec.NICs {
 		net := fmt.Sprintf("tap,id=net%d,script=no,downscript=no,ifname=", i)
-		if m.record.Network == NetworkBridge {
+		if m.record.Network == compute.NetworkBridge {
 			net += devices[i]
 		} else {
 			prefix := n.Network.Prefix.Masked()

@@ -24,18 +24,12 @@ import (
 	"github.com/deskyard/deskyard/compute/media"
 )
 
-// Kinds of network that machines can be on.
-const (
-	NetworkUser   = "user"   // QEMU's own: no privilege, no inbound, each machine for itself
-	NetworkBridge = "bridge" // bridges, DHCP and nftables of package compute/network
-)
-
 // Options of a driver. Folder and Owner are required.
 type Options struct {
 	Folder  string // where machines live; made if need be
 	Owner   string // the installation's id, which everything carries
-	Network string // NetworkUser ("") or NetworkBridge
-	Bridges Bridges
+	Network string // compute.NetworkUser ("") or compute.NetworkBridge
+	Bridges compute.Bridges
 	Log     *slog.Logger
 
 	// User is the account that QEMU drops to when the service is root; "" keeps root,
@@ -47,21 +41,6 @@ type Options struct {
 	// Grace is what Shutdown gives the guest; compute.ShutdownGrace if 0.
 	Grace time.Duration
 	Now   func() time.Time // time.Now if nil
-}
-
-// Bridges are the host's networks, as package compute/network makes them.
-type Bridges interface {
-	// Attach makes the device that a machine's interface is plugged into, filtered from
-	// its first packet, or finds it.
-	Attach(ctx context.Context, machine string, nic int, n compute.NIC) (device string, err error)
-	// Device names the device of an interface, be it there or not.
-	Device(machine string, nic int) string
-	// Filter replaces an interface's rules.
-	Filter(ctx context.Context, machine string, nic int, rules []compute.Rule) error
-	// Detach takes away all devices of a machine.
-	Detach(ctx context.Context, machine string) error
-	// Items lists what is there of any machine.
-	Items(ctx context.Context) ([]compute.Item, error)
 }
 
 // Driver makes machines with QEMU. It holds no process and no connection; there is
@@ -102,9 +81,9 @@ func New(o Options) (*Driver, error) {
 	}
 	switch o.Network {
 	case "":
-		o.Network = NetworkUser
-	case NetworkUser:
-	case NetworkBridge:
+		o.Network = compute.NetworkUser
+	case compute.NetworkUser:
+	case compute.NetworkBridge:
 		if o.Bridges == nil {
 			return nil, errors.New("open QEMU's machines: network bridge needs the host's bridges")
 		}
@@ -353,7 +332,7 @@ func (d *Driver) checkNICs(s compute.Spec) error {
 		if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
 			return fmt.Errorf("interface %d: %q is no address of a network card", i, n.MAC)
 		}
-		if d.o.Network == NetworkBridge {
+		if d.o.Network == compute.NetworkBridge {
 			continue
 		}
 		if !n.Network.Prefix.IsValid() || !n.Address.Is4() || !n.Network.Prefix.Contains(n.Address) {
@@ -371,7 +350,7 @@ func (d *Driver) checkNICs(s compute.Spec) error {
 func refuseDenials(rules []compute.Rule) error {
 	for _, r := range rules {
 		if !r.Inbound && !r.Allow {
-			return fmt.Errorf("rule %q denies outbound traffic, which network %q cannot: %w", r.Name, NetworkUser, compute.ErrUnsupported)
+			return fmt.Errorf("rule %q denies outbound traffic, which network %q cannot: %w", r.Name, compute.NetworkUser, compute.ErrUnsupported)
 		}
 	}
 	return nil

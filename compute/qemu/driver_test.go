@@ -122,7 +122,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"comma":           {Folder: "/tmp/a,b", Owner: "o"},
 		"no owner":        {Folder: "/tmp/x"},
 		"owner's comma":   {Folder: "/tmp/x", Owner: "a,b"},
-		"no bridges":      {Folder: "/tmp/x", Owner: "o", Network: NetworkBridge},
+		"no bridges":      {Folder: "/tmp/x", Owner: "o", Network: compute.NetworkBridge},
 		"odd network":     {Folder: "/tmp/x", Owner: "o", Network: "wifi"},
 	} {
 		if _, err := New(o); err == nil {

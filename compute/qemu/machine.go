@@ -250,7 +250,7 @@ func (m *machine) complete(ctx context.Context, s compute.Spec) error {
 			return err
 		}
 	}
-	if m.record.Network != NetworkBridge {
+	if m.record.Network != compute.NetworkBridge {
 		return nil
 	}
 	for i, n := range own.NICs {

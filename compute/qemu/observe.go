@@ -39,7 +39,7 @@ func (d *Driver) observe(ctx context.Context, id string) (o compute.Observation,
 	o = compute.Observation{ID: id, Name: s.Name, CPUs: s.CPUs, MemoryMB: s.MemoryMB}
 	for i, n := range s.NICs {
 		nic := compute.NICObservation{MAC: n.MAC, Address: n.Address}
-		if m.record.Network == NetworkBridge {
+		if m.record.Network == compute.NetworkBridge {
 			nic.Device = d.o.Bridges.Device(id, i)
 		}
 		o.NICs = append(o.NICs, nic)
@@ -243,7 +243,7 @@ func (d *Driver) filter(ctx context.Context, id string, nic int, rules []compute
 	if nic < 0 || nic >= len(m.record.Spec.NICs) {
 		return errors.New("there is no such interface")
 	}
-	if m.record.Network == NetworkBridge {
+	if m.record.Network == compute.NetworkBridge {
 		return d.o.Bridges.Filter(ctx, id, nic, rules)
 	}
 	return refuseDenials(rules)

@@ -138,7 +138,7 @@ func (m *machine) spawn(ctx context.Context, resume bool) error {
 		return err
 	}
 	var devices []string
-	if m.record.Network == NetworkBridge {
+	if m.record.Network == compute.NetworkBridge {
 		for i, n := range m.record.Spec.NICs {
 			device, err := m.d.o.Bridges.Attach(ctx, m.id, i, n)
 			if err != nil {
