@@ -180,8 +180,8 @@ func (s *Service) onHost(ctx context.Context, h Hypervisor, f func(ctx context.C
 }
 
 // watch keeps what is known of machines true until ctx ends: it wakes those whose
-// guests arrived, and looks at every host and machine time and again. A host that is
-// slow to answer keeps no guest waiting.
+// guests arrived, looks at machines that their hosts tell of, and at every host and
+// machine time and again. A host that is slow to answer keeps no guest waiting.
 func (s *Service) watch(ctx context.Context) {
 	if err := s.recall(ctx); err != nil && ctx.Err() == nil {
 		s.log.Error("machines not recalled; their work goes on as it is due", "err", err)
@@ -189,8 +189,49 @@ func (s *Service) watch(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { repeat(ctx, guestLook, s.greet) })
+	for _, h := range s.o.Hypervisors {
+		if w, tells := h.Driver.(compute.Watcher); tells {
+			wg.Go(func() { s.listen(ctx, h, w) })
+		}
+	}
 	s.lookAround(ctx)
 	repeat(ctx, watchEvery, func() { s.lookAround(ctx) })
+}
+
+// listen looks at what a host tells of, when it tells it, until ctx ends. The telling
+// waits for no look: what is told meanwhile is gathered, each machine once.
+func (s *Service) listen(ctx context.Context, h Hypervisor, w compute.Watcher) {
+	var mu sync.Mutex // guards told
+	told := map[string]bool{}
+	news := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		err := w.Watch(ctx, func(id string) {
+			mu.Lock()
+			told[id] = true
+			mu.Unlock()
+			select {
+			case news <- struct{}{}:
+			default: // there are some already
+			}
+		})
+		if ctx.Err() == nil {
+			s.log.Error("hypervisor tells of no changes any more; its machines are looked at as they are due", "hypervisor", h.Name, "every", watchEvery, "err", err)
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		}
+		mu.Lock()
+		ids := told
+		told = map[string]bool{}
+		mu.Unlock()
+		s.lookAtMachines(ctx, h, func(e *ledgerEntry) bool { return ids[""] || ids[e.machineID] })
+	}
 }
 
 // repeat does something time and again until ctx ends.
@@ -268,7 +309,7 @@ func (s *Service) lookAround(ctx context.Context) {
 			ctx, cancel := context.WithTimeout(ctx, watchEvery)
 			defer cancel()
 			if s.lookAtHost(ctx, h) {
-				s.lookAtMachines(ctx, h)
+				s.lookAtMachines(ctx, h, func(*ledgerEntry) bool { return true })
 			}
 		})
 	}
@@ -325,9 +366,9 @@ func (s *Service) askHost(ctx context.Context, h Hypervisor) hostView {
 	return v
 }
 
-// lookAtMachines wakes the machines of a host that are not as they were seen last.
+// lookAtMachines wakes those of a host's machines that are not as they were seen last.
 // Those that are cost their hypervisor a question and the store nothing.
-func (s *Service) lookAtMachines(ctx context.Context, h Hypervisor) {
+func (s *Service) lookAtMachines(ctx context.Context, h Hypervisor, which func(*ledgerEntry) bool) {
 	todo := make(chan ledgerEntry)
 	var wg sync.WaitGroup
 	for range observers {
@@ -340,7 +381,7 @@ func (s *Service) lookAtMachines(ctx context.Context, h Hypervisor) {
 		})
 	}
 	for _, e := range s.machines.entries(func(e *ledgerEntry) bool {
-		return e.place.Host == h.Name && (e.step == stepReady || e.step == stepFailed)
+		return e.place.Host == h.Name && (e.step == stepReady || e.step == stepFailed) && which(e)
 	}) {
 		todo <- e
 	}

@@ -65,6 +65,7 @@ type Driver struct {
 	failures map[Verb][]failure
 	calls    map[Verb]int
 	cut      error // nil while the host answers
+	watchers map[*watcher]bool
 }
 
 type failure struct {
@@ -72,7 +73,10 @@ type failure struct {
 	err error
 }
 
-var _ compute.Driver = (*Driver)(nil)
+var (
+	_ compute.Driver  = (*Driver)(nil)
+	_ compute.Watcher = (*Driver)(nil)
+)
 
 // New makes a host with no machines.
 func New(o Options) *Driver {
@@ -94,7 +98,7 @@ func New(o Options) *Driver {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Driver{o: o, machines: map[string]*Machine{}, failures: map[Verb][]failure{}, calls: map[Verb]int{}}
+	return &Driver{o: o, machines: map[string]*Machine{}, failures: map[Verb][]failure{}, calls: map[Verb]int{}, watchers: map[*watcher]bool{}}
 }
 
 // Close takes the power from every machine and waits for their guests to end.
@@ -139,6 +143,7 @@ func (d *Driver) Pause(id, reason string) error {
 		return fmt.Errorf("pause %s: %w", id, compute.ErrNotRunning)
 	}
 	m.state, m.reason = compute.Paused, reason
+	d.tell(id)
 	return nil
 }
 
@@ -150,6 +155,7 @@ func (d *Driver) Vanish(id string) {
 	if m, ok := d.machines[id]; ok {
 		m.halt(compute.Off, "")
 		delete(d.machines, id)
+		d.tell(id)
 	}
 }
 

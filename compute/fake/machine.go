@@ -106,6 +106,7 @@ func (m *Machine) halt(s compute.State, reason string) {
 		close(m.ended)
 	}
 	m.state, m.reason, m.since = s, reason, time.Time{}
+	m.d.tell(m.spec.ID)
 }
 
 // boot starts the guest; the lock is held.
@@ -113,6 +114,7 @@ func (m *Machine) boot() {
 	ctx, cancel := context.WithCancel(context.Background()) // a machine outlives the request that started it
 	m.cancel, m.button, m.ended = cancel, make(chan struct{}), make(chan struct{})
 	m.state, m.reason, m.since = compute.Running, "", m.d.o.Now()
+	m.d.tell(m.spec.ID)
 	guest := m.d.o.Guest
 	if guest == nil {
 		guest = obedient
