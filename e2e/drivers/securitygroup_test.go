@@ -42,7 +42,7 @@ func TestSecurityGroupsOpenWhatTheyAllowAndNothingElse(t *testing.T) {
 	g := guard(ctx, t)
 	machines := map[string]string{"nb-0": "10.0.2.21", "nb-1": "10.0.2.22"}
 	for name, at := range machines {
-		g.make(ctx, t, name, at)
+		stand(ctx, t, g.Yard, wanted{name: name, address: at, group: securityGroup})
 	}
 	out := newOutside(t)
 	calls := func(what string, open ...int) {
@@ -125,37 +125,6 @@ func guard(ctx context.Context, t *testing.T) guarded {
 		t.Fatal(err)
 	}
 	return g
-}
-
-// make asks for a machine whose interface is in the group. Nothing in it reports to
-// the service, so it stands as soon as it runs.
-func (g guarded) make(ctx context.Context, t *testing.T, name, address string) {
-	t.Helper()
-	nic := "Microsoft.Network/networkInterfaces/" + name + "-nic"
-	err := g.Put(ctx, nic, "2023-09-01", map[string]any{"location": "local", "properties": map[string]any{
-		"networkSecurityGroup": map[string]any{"id": g.ID(securityGroup)},
-		"ipConfigurations": []any{map[string]any{"name": "ipconfig", "properties": map[string]any{
-			"privateIPAllocationMethod": "Static", "privateIPAddress": address,
-			"subnet": map[string]any{"id": g.ID("Microsoft.Network/virtualNetworks/" + yard.VNet + "/subnets/" + yard.Subnet)},
-		}}},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	machine := theBody(name, g.ID(nic))
-	machine["properties"].(map[string]any)["osProfile"].(map[string]any)["linuxConfiguration"] = map[string]any{"provisionVMAgent": false}
-	if err := g.Put(ctx, "Microsoft.Compute/virtualMachines/"+name, "2024-07-01", machine); err != nil {
-		t.Fatal(err)
-	}
-	await(ctx, t, name+" stands", func() bool {
-		var vm struct {
-			Properties struct{ ProvisioningState, StatusReason string }
-		}
-		if err := g.Get(ctx, "Microsoft.Compute/virtualMachines/"+name, "2024-07-01", &vm); err != nil || vm.Properties.ProvisioningState == "Failed" {
-			t.Fatalf("%s is %+v, %v", name, vm, err)
-		}
-		return vm.Properties.ProvisioningState == "Succeeded"
-	})
 }
 
 func (g guarded) delete(ctx context.Context, t *testing.T, resource string) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/compute"
+	"github.com/deskyard/deskyard/e2e/yard"
 	"github.com/deskyard/deskyard/e2e/yard/yardtest"
 )
 
@@ -41,6 +42,47 @@ func theBody(name, nic string) map[string]any {
 		"osProfile":      map[string]any{"computerName": name, "adminUsername": "deskadmin", "adminPassword": yardtest.Password()},
 		"networkProfile": map[string]any{"networkInterfaces": []any{map[string]any{"id": nic}}},
 	}}
+}
+
+// wanted is a machine that stand is to make.
+type wanted struct {
+	name, address string
+	group         string                    // its security group; "": none
+	with          func(body map[string]any) // what else its body has; nil: nothing
+}
+
+// stand makes a machine of the yard's network. Nothing in it reports to the service, so
+// it stands as soon as it runs.
+func stand(ctx context.Context, t *testing.T, y *yard.Yard, w wanted) {
+	t.Helper()
+	nic, machine := "Microsoft.Network/networkInterfaces/"+w.name+"-nic", "Microsoft.Compute/virtualMachines/"+w.name
+	properties := map[string]any{"ipConfigurations": []any{map[string]any{"name": "ipconfig", "properties": map[string]any{
+		"privateIPAllocationMethod": "Static", "privateIPAddress": w.address,
+		"subnet": map[string]any{"id": y.ID("Microsoft.Network/virtualNetworks/" + yard.VNet + "/subnets/" + yard.Subnet)},
+	}}}}
+	if w.group != "" {
+		properties["networkSecurityGroup"] = map[string]any{"id": y.ID(w.group)}
+	}
+	if err := y.Put(ctx, nic, "2023-09-01", map[string]any{"location": "local", "properties": properties}); err != nil {
+		t.Fatal(err)
+	}
+	body := theBody(w.name, y.ID(nic))
+	body["properties"].(map[string]any)["osProfile"].(map[string]any)["linuxConfiguration"] = map[string]any{"provisionVMAgent": false}
+	if w.with != nil {
+		w.with(body)
+	}
+	if err := y.Put(ctx, machine, "2024-07-01", body); err != nil {
+		t.Fatal(err)
+	}
+	await(ctx, t, w.name+" stands", func() bool {
+		var vm struct {
+			Properties struct{ ProvisioningState, StatusReason string }
+		}
+		if err := y.Get(ctx, machine, "2024-07-01", &vm); err != nil || vm.Properties.ProvisioningState == "Failed" {
+			t.Fatalf("%s is %+v, %v", w.name, vm, err)
+		}
+		return vm.Properties.ProvisioningState == "Succeeded"
+	})
 }
 
 // await looks twice a second whether something has come true.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -84,7 +83,6 @@ func TestEachParameterOfTheWizardHasItsEffect(t *testing.T) {
 	t.Run("on a machine with trusted launch", h.trusted)
 	t.Run("a machine whose QEMU is killed comes back as itself", h.killed)
 	t.Run("removed hosts leave nothing", h.removed)
-	t.Run("an availability set is spread over hypervisors", h.spread)
 }
 
 func (h *house) ordinary(t *testing.T) {
@@ -208,44 +206,6 @@ func (h *house) trusted(t *testing.T) {
 func (h *house) removed(t *testing.T) {
 	ctx := yardtest.Deadline(t, 5*time.Minute)
 	h.remove(ctx, t, "wz-0", "tl-0")
-	h.noOrphans(ctx, t)
-}
-
-// spread adds two hosts in one availability set: each is on a hypervisor of its own,
-// though one would take both.
-func (h *house) spread(t *testing.T) {
-	ctx := yardtest.Deadline(t, 2*madeFor)
-	err := h.Put(ctx, "Microsoft.Compute/availabilitySets/desks", "2024-07-01", map[string]any{
-		"location": "local", "sku": map[string]any{"name": "Aligned"}, "properties": map[string]any{"platformFaultDomainCount": 2, "platformUpdateDomainCount": 5},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if err := h.add(ctx, t, "st", "--count", "2", "--availability-set", "desks"); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("2 guests of a set: %.1f s from request to Available", time.Since(start).Seconds())
-	where := map[string]string{}
-	for _, host := range []string{"st-0", "st-1"} {
-		var vm struct {
-			Properties struct {
-				VMID            string
-				AvailabilitySet struct{ ID string }
-			}
-		}
-		if err := h.Get(ctx, "Microsoft.Compute/virtualMachines/"+host, "2024-07-01", &vm); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(strings.ToLower(vm.Properties.AvailabilitySet.ID), "/availabilitysets/desks") {
-			t.Errorf("%s is in the set %q", host, vm.Properties.AvailabilitySet.ID)
-		}
-		where[h.hypervisor(t, vm.Properties.VMID)] = host
-	}
-	if where["here"] == "" || where["there"] == "" {
-		t.Errorf("the set is not spread: %v", where)
-	}
-	h.remove(ctx, t, "st-0", "st-1")
 	h.noOrphans(ctx, t)
 }
 
