@@ -19,6 +19,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/connect"
 	"github.com/deskyard/deskyard/rbac"
 	"github.com/deskyard/deskyard/sqlstore"
 	"github.com/deskyard/deskyard/token"
@@ -86,18 +87,25 @@ func (f *hosts) Drop(id, _ string) {
 
 // desk is the management API with real tokens, roles and store, and a fleet.
 type desk struct {
-	t      *testing.T
-	url    string
-	store  deskyard.Store
-	fleet  *hosts
-	minter *token.Minter
-	unix   atomic.Int64 // the service's clock, in seconds: it stands still until pass
+	t       *testing.T
+	url     string
+	store   deskyard.Store
+	fleet   *hosts
+	minter  *token.Minter
+	connect *connect.Service
+	unix    atomic.Int64 // the service's clock, in seconds: it stands still until pass
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "desk.db"), Log: quiet})
+	var changed atomic.Value // func([]arm.ResourceID)
+	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "desk.db"), Log: quiet,
+		Changed: func(ids []arm.ResourceID) {
+			if tell, ok := changed.Load().(func([]arm.ResourceID)); ok {
+				tell(ids)
+			}
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,9 +129,12 @@ func newDesk(t *testing.T) *desk {
 		"owner":    {ObjectID: personID(1), Name: "owner@example.com", Kind: "User", TenantID: testTenant},
 		"reader":   {ObjectID: personID(2), Name: "reader@example.com", Kind: "User"},
 		"operator": {ObjectID: personID(3), Name: "operator@example.com", Kind: "User"},
+		"guest":    {ObjectID: personID(9), Name: "guest@example.com", Kind: "User"},
 	}
+	d.connect = d.connections(staff)
+	changed.Store(d.connect.Changed)
 	s, err := New(Options{
-		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter,
+		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect,
 		Tenant: Tenant{ID: testTenant, Name: "Example"}, Subscriptions: []Subscription{{ID: testSub, Name: "Desks"}},
 		Now: d.now,
 	})

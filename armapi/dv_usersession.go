@@ -82,9 +82,12 @@ func (s *Server) listUserSessions(ctx context.Context, q *Request) (Response, er
 	if err != nil {
 		return Response{}, err
 	}
-	h, _ = s.live(h)
+	sessions, err := s.sessionsOn(ctx, h)
+	if err != nil {
+		return Response{}, err
+	}
 	var found []foundSession
-	for _, u := range sessionsOf(h) {
+	for _, u := range sessions {
 		found = append(found, foundSession{h, u})
 	}
 	return s.sessionPage(q, found, &SystemData{})
@@ -103,10 +106,13 @@ func (s *Server) listUserSessionsOfPool(ctx context.Context, q *Request) (Respon
 	if err != nil {
 		return Response{}, err
 	}
+	pending, err := s.pendingSessions(ctx, deskyard.SlotQuery{Pool: q.ID})
+	if err != nil {
+		return Response{}, err
+	}
 	var found []foundSession
 	for _, h := range hosts.Items {
-		h, _ = s.live(h)
-		for _, u := range sessionsOf(h) {
+		for _, u := range s.withPending(h, pending) {
 			if keep(u) {
 				found = append(found, foundSession{h, u})
 			}
@@ -170,14 +176,37 @@ func (s *Server) sessionPage(q *Request, found []foundSession, systemData any) (
 	return q.ListResponse(items, next), nil
 }
 
+// pendingSessions are the sessions that are to be: a place is reserved and its user on
+// the way. They are by the hosts' object ids in lower case.
+func (s *Server) pendingSessions(ctx context.Context, q deskyard.SlotQuery) (map[string][]deskyard.UserSession, error) {
+	if s.opt.Connections == nil {
+		return nil, nil
+	}
+	return s.opt.Connections.Pending(ctx, q)
+}
+
+// sessionsOn are the sessions of one host, those that are to be too.
+func (s *Server) sessionsOn(ctx context.Context, h deskyard.SessionHost) ([]deskyard.UserSession, error) {
+	pending, err := s.pendingSessions(ctx, deskyard.SlotQuery{Host: h.ObjectID})
+	return s.withPending(h, pending), err
+}
+
+func (s *Server) withPending(h deskyard.SessionHost, pending map[string][]deskyard.UserSession) []deskyard.UserSession {
+	h, _ = s.live(h)
+	return append(slices.Clip(sessionsOf(h)), pending[strings.ToLower(h.ObjectID)]...)
+}
+
 // findSession reads the session that a URL names.
 func (s *Server) findSession(ctx context.Context, reader deskyard.Reader, id arm.ResourceID) (foundSession, error) {
 	h, err := s.findHost(ctx, reader, id.Parent())
 	if err != nil {
 		return foundSession{}, err
 	}
-	h, _ = s.live(h)
-	for _, u := range sessionsOf(h) {
+	sessions, err := s.sessionsOn(ctx, h)
+	if err != nil {
+		return foundSession{}, err
+	}
+	for _, u := range sessions {
 		if strconv.Itoa(u.ID) == id.Name() {
 			return foundSession{h, u}, nil
 		}
@@ -217,8 +246,11 @@ func (s *Server) deleteUserSession(ctx context.Context, q *Request) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	err = s.command(ctx, f, deskyard.Command{Verb: "logoff", Force: force})
 	q.Detail = "user " + f.session.User
+	if f.session.State == deskyard.SlotPending && f.session.Native == "" { // the host knows nothing of it yet
+		return Response{}, s.opt.Connections.Release(ctx, f.host.ObjectID, f.session.User)
+	}
+	err = s.command(ctx, f, deskyard.Command{Verb: "logoff", Force: force})
 	if force && errors.Is(err, deskyard.ErrHostUnreachable) {
 		q.Detail += ", record dropped: host unreachable"
 		err = s.dropSession(ctx, q, f)

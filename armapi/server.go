@@ -78,6 +78,9 @@ type Options struct {
 	// Machines makes what Microsoft.Compute and its neighbours describe. With none these
 	// types can be listed and read, and refuse to make machines.
 	Machines Machines
+	// Connections has the records of users' connections; nil: there are none, and no
+	// pending sessions.
+	Connections Connections
 	// Images is the catalogue that machines are made from; nil has no images.
 	Images Images
 

@@ -28,6 +28,7 @@ func (s *Server) doors() []Door {
 		s.activityDoors(),
 		s.desktopDoors(),
 		s.orphanDoors(),
+		s.connectionDoors(),
 		s.computeDoors(),
 		s.networkDoors(),
 		s.authorizationDoors(),

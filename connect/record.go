@@ -226,21 +226,56 @@ func (s *Service) rehearse(ctx context.Context, user string, r Resource) (Outcom
 	}
 }
 
-// Pending are the slots of a host whose sessions the host has not reported, as the
-// sessions in state Pending that they are to an administrator.
-func (s *Service) Pending(ctx context.Context, hostObjectID string) ([]deskyard.UserSession, error) {
-	slots, err := s.o.Store.Slots(ctx, deskyard.SlotQuery{Host: hostObjectID})
+// Pending are the slots whose sessions the hosts have not reported, by the hosts' object
+// ids, as the sessions in state Pending that they are to an administrator.
+func (s *Service) Pending(ctx context.Context, q deskyard.SlotQuery) (map[string][]deskyard.UserSession, error) {
+	slots, err := s.o.Store.Slots(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	var all []deskyard.UserSession
+	all := map[string][]deskyard.UserSession{}
 	for _, slot := range slots {
 		if slot.State == deskyard.SlotPending {
-			all = append(all, deskyard.UserSession{ID: pendingID(slot.User), ObjectID: slot.Connection, User: slot.User,
+			all[slot.Host] = append(all[slot.Host], deskyard.UserSession{ID: pendingID(slot.User), ObjectID: slot.Connection, User: slot.User,
 				State: deskyard.SlotPending, ApplicationType: KindDesktop, CreateTime: slot.Since})
 		}
 	}
 	return all, nil
+}
+
+// Release gives a user's pending place on a host back, and ends the record of the
+// connection that it was reserved for. Where there is none, nothing is to be done.
+func (s *Service) Release(ctx context.Context, hostObjectID, user string) error {
+	slots, err := s.o.Store.Slots(ctx, deskyard.SlotQuery{Host: hostObjectID})
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		if slot.User != deskyard.SlotUser(user) || slot.State != deskyard.SlotPending {
+			continue
+		}
+		err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
+			gone, err := tx.ReleaseSlot(ctx, slot)
+			if err != nil || !gone {
+				return err
+			}
+			c, err := tx.Connection(ctx, slot.Connection)
+			if arm.IsMissing(err) || err == nil && c.State != deskyard.ConnectionStarted {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			c.State, c.Ended = deskyard.ConnectionFailed, s.now()
+			c.Failure = failure(ClientDisconnect, 0, "An administrator ended the session before it began.")
+			return tx.PutConnection(ctx, c)
+		})
+		if err != nil {
+			return fmt.Errorf("release the place of %s on host %s: %w", user, hostObjectID, err)
+		}
+		s.count.released.WithLabelValues("administrator").Inc()
+	}
+	return s.doubtHost(ctx, hostObjectID)
 }
 
 // pendingID is a number for a session that has none yet: the same each time it is
