@@ -20,6 +20,10 @@ help: ## this list
 build: ## the service and the administrator's CLI, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/deskyard ./cmd/deskyard
 
+.PHONY: web
+web: ## the web client, in web/dist, which make build builds in (node 20, npm)
+	cd web && npm ci --no-audit --no-fund && npm run --silent build
+
 .PHONY: packages
 packages: ## agent and boot loader packages for session hosts, in dist/
 	rm -rf $(DIST)/packages $(BIN)/components

@@ -150,7 +150,7 @@ func disabledClient(sp directory.ServicePrincipal) error {
 
 // findClient looks up an application, the built-in public ones included.
 func (s *Service) findClient(ctx context.Context, appID string) (*client, error) {
-	if sp, ok := builtIn(appID); ok {
+	if sp, ok := s.builtIn(appID); ok {
 		return &client{sp: sp}, nil
 	}
 	notFound := oidc.ErrUnauthorizedClient().WithDescription("AADSTS700016: Application with identifier '%s' was not found in the directory '%s'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
