@@ -1,0 +1,214 @@
+package relay
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// recordHead is the size of a TLS record's header; its last two bytes are the length.
+const recordHead = 5
+
+// readAhead is how much is read of a connection at once: four full TLS records.
+const readAhead = 64 << 10
+
+var aheadPool = sync.Pool{New: func() any { return new([readAhead]byte) }}
+
+// Records is a connection below TLS that hands out one record at a time, and so knows
+// whether another whole one has arrived: crypto/tls cannot tell. While it waits between
+// records it holds no memory. Reads come from one goroutine, writes from one.
+type Records struct {
+	net.Conn
+	raw syscall.RawConn // nil: the connection is no socket
+
+	ahead      *[readAhead]byte // nil: nothing is read ahead
+	start, end int
+	record     int  // bytes of the current record not handed out yet
+	draining   bool // reads do not wait
+
+	mu     sync.Mutex // guards what follows
+	corked bool
+	out    []byte
+}
+
+// NewRecords wraps a connection before TLS is spoken on it.
+func NewRecords(conn net.Conn) *Records {
+	r := &Records{Conn: conn}
+	if s, ok := conn.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			r.raw = raw
+		}
+	}
+	return r
+}
+
+// NetConn is the connection below.
+func (r *Records) NetConn() net.Conn { return r.Conn }
+
+// Read gives bytes of one record at most.
+func (r *Records) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if r.draining && r.record == 0 && !r.Pending() {
+		return 0, errDrained
+	}
+	least := 1
+	if r.record == 0 {
+		least = recordHead
+	}
+	for r.end-r.start < least {
+		err := r.fill()
+		if err == nil {
+			continue
+		}
+		if r.start == r.end || !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		break // cut inside a header: crypto/tls shall see it
+	}
+	if have := r.ahead[r.start:r.end]; r.record == 0 && len(have) >= recordHead {
+		r.record = recordHead + int(binary.BigEndian.Uint16(have[3:]))
+	}
+	n := copy(b, r.ahead[r.start:min(r.end, r.start+max(r.record, 1))])
+	r.start, r.record = r.start+n, max(r.record-n, 0)
+	if r.start == r.end {
+		r.release()
+	}
+	return n, nil
+}
+
+// Pending reports whether another whole record has arrived.
+func (r *Records) Pending() bool {
+	if r.ahead == nil || r.record != 0 {
+		return false
+	}
+	have := r.ahead[r.start:r.end]
+	return len(have) >= recordHead && len(have) >= recordHead+int(binary.BigEndian.Uint16(have[3:]))
+}
+
+// Drain has reads give only what has arrived, or wait again. A record need not carry
+// data: one that renews a key would leave a copy waiting that still holds bytes.
+func (r *Records) Drain(on bool) { r.draining = on }
+
+// drained is the error of a read that would wait while draining. It is temporary, so
+// that crypto/tls does not take the connection for broken.
+type drained struct{}
+
+var errDrained net.Error = drained{}
+
+func (drained) Error() string   { return "nothing more has arrived" }
+func (drained) Timeout() bool   { return true }
+func (drained) Temporary() bool { return true }
+
+// fill waits for bytes and reads what is there, behind what there was.
+func (r *Records) fill() error {
+	if r.raw == nil {
+		r.take()
+		n, err := r.Conn.Read(r.ahead[r.end:])
+		r.end += n
+		if n > 0 {
+			return nil
+		}
+		r.releaseEmpty()
+		return err
+	}
+	var n int
+	var failed error
+	err := r.raw.Read(func(fd uintptr) bool {
+		r.take()
+		n, failed = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), r.ahead[r.end:]) })
+		if failed == syscall.EAGAIN {
+			r.releaseEmpty() // the poller waits, without a buffer
+			return false
+		}
+		return true
+	})
+	if err == nil && failed == nil && n > 0 {
+		r.end += n
+		return nil
+	}
+	r.releaseEmpty()
+	switch {
+	case err != nil: // a deadline, or closed
+		return err
+	case failed != nil:
+		return &net.OpError{Op: "read", Net: "tcp", Addr: r.RemoteAddr(), Err: failed}
+	}
+	return io.EOF
+}
+
+func ignoringEINTR(f func() (int, error)) (int, error) {
+	for {
+		n, err := f()
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// take makes room behind what is read ahead.
+func (r *Records) take() {
+	if r.ahead == nil {
+		r.ahead = aheadPool.Get().(*[readAhead]byte)
+		r.start, r.end = 0, 0
+	}
+	if r.start > 0 {
+		copy(r.ahead[:], r.ahead[r.start:r.end])
+		r.start, r.end = 0, r.end-r.start
+	}
+}
+
+func (r *Records) release() {
+	if r.ahead != nil {
+		aheadPool.Put(r.ahead)
+		r.ahead = nil
+	}
+	r.start, r.end = 0, 0
+}
+
+func (r *Records) releaseEmpty() {
+	if r.start == r.end {
+		r.release()
+	}
+}
+
+// Write sends bytes, or keeps them while the connection is corked.
+func (r *Records) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.corked {
+		r.out = append(r.out, b...)
+		return len(b), nil
+	}
+	return r.Conn.Write(b)
+}
+
+// Cork has writes gathered until Uncork sends them all at once.
+func (r *Records) Cork() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.corked = true
+}
+
+// Uncork sends what was gathered.
+func (r *Records) Uncork() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.corked = false
+	if len(r.out) == 0 {
+		return nil
+	}
+	_, err := r.Conn.Write(r.out)
+	if cap(r.out) > keepOut {
+		r.out = nil
+	}
+	r.out = r.out[:0]
+	return err
+}
+
+// keepOut is the largest buffer of outgoing records that an idle connection keeps.
+const keepOut = 4 << 10

@@ -1,0 +1,294 @@
+package relay
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Stream is one side of a session.
+type Stream interface {
+	io.ReadWriteCloser
+}
+
+// Buffers of a copy: idle sessions hold the small one, what has arrived together fills
+// the large one.
+const (
+	idleBuffer  = 4 << 10
+	batchBuffer = 64 << 10
+)
+
+var batchPool = sync.Pool{New: func() any { return new([batchBuffer]byte) }}
+
+// Reasons why a session ended; a fault's begins with "error: ".
+const (
+	ClientClosed = "client closed"
+	HostClosed   = "host closed"
+	Idle         = "idle"
+	Stopping     = "gateway stopping"
+)
+
+// End is how a session ended.
+type End struct {
+	Reason     string
+	FromClient uint64 // bytes
+	FromHost   uint64
+	RTT        time.Duration // of the client's connection, last measured; 0: unknown
+}
+
+// Sessions are the sessions being relayed. The zero value is ready.
+type Sessions struct {
+	mu       sync.Mutex // guards live and stopping
+	live     map[string]*session
+	stopping bool
+	wg       sync.WaitGroup
+}
+
+type session struct {
+	client, host Stream
+	fromClient   atomic.Uint64
+	fromHost     atomic.Uint64
+	active       atomic.Int64 // when the last byte came, Unix nanoseconds
+
+	once   sync.Once
+	reason string
+	done   chan struct{} // closed with the session's end
+}
+
+// Len is how many sessions are relayed.
+func (s *Sessions) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.live)
+}
+
+// Run relays until either side ends, the session is idle for so long (0: for ever), or
+// it is ended by Stop. It closes both sides.
+func (s *Sessions) Run(id string, client, host Stream, idle time.Duration) End {
+	x := &session{client: client, host: host, done: make(chan struct{})}
+	x.active.Store(time.Now().UnixNano())
+	if !s.add(id, x) {
+		x.end(Stopping)
+		return End{Reason: x.reason}
+	}
+	defer s.remove(id)
+	rtt := newRTT(client)
+	var wg sync.WaitGroup
+	wg.Go(func() { x.end(x.pump(host, client, &x.fromClient, ClientClosed)) })
+	wg.Go(func() { x.end(x.pump(client, host, &x.fromHost, HostClosed)) })
+	if idle > 0 {
+		wg.Go(func() { x.watch(idle) })
+	}
+	<-x.done
+	last := rtt.measure() // before the sockets are gone
+	x.close()
+	wg.Wait()
+	return End{Reason: x.reason, FromClient: x.fromClient.Load(), FromHost: x.fromHost.Load(), RTT: last}
+}
+
+func (s *Sessions) add(id string, x *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		x.close()
+		return false
+	}
+	if s.live == nil {
+		s.live = map[string]*session{}
+	}
+	s.live[id] = x
+	s.wg.Add(1)
+	return true
+}
+
+func (s *Sessions) remove(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.live, id)
+	s.wg.Done()
+}
+
+// Stop ends one session; false where there is none of that id.
+func (s *Sessions) Stop(id, reason string) bool {
+	s.mu.Lock()
+	x := s.live[id]
+	s.mu.Unlock()
+	if x != nil {
+		x.end(reason)
+	}
+	return x != nil
+}
+
+// Drain takes no new session, waits for those that run until ctx ends, and then ends
+// the rest.
+func (s *Sessions) Drain(ctx context.Context) {
+	s.mu.Lock()
+	s.stopping = true
+	s.mu.Unlock()
+	gone := make(chan struct{})
+	go func() { // ends with the last session
+		s.wg.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for _, x := range s.live {
+		x.end(Stopping)
+	}
+	s.mu.Unlock()
+	<-gone
+}
+
+func (x *session) end(reason string) {
+	x.once.Do(func() {
+		x.reason = reason
+		close(x.done)
+	})
+}
+
+// close closes both sides; what their ends say tells nobody anything.
+func (x *session) close() {
+	_ = x.client.Close()
+	_ = x.host.Close()
+}
+
+// watch ends the session when no byte came for so long.
+func (x *session) watch(idle time.Duration) {
+	for {
+		quiet := time.Since(time.Unix(0, x.active.Load()))
+		if quiet >= idle {
+			x.end(Idle)
+			return
+		}
+		again := time.NewTimer(idle - quiet)
+		select {
+		case <-x.done:
+			again.Stop()
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// pump copies one way and gives the reason of its end; closed is the one of a src that
+// ended as it should.
+func (x *session) pump(dst io.Writer, src io.Reader, count *atomic.Uint64, closed string) string {
+	var small [idleBuffer]byte
+	for {
+		n, err := src.Read(small[:])
+		if n > 0 {
+			written, failed := x.forward(dst, src, small[:n])
+			count.Add(uint64(written))
+			x.active.Store(time.Now().UnixNano())
+			if failed != nil {
+				return reasonOf(failed, other(closed))
+			}
+		}
+		if err != nil {
+			return reasonOf(err, closed)
+		}
+	}
+}
+
+func other(side string) string {
+	if side == ClientClosed {
+		return HostClosed
+	}
+	return ClientClosed
+}
+
+// forward sends first, and with it whatever else has arrived already.
+func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, error) {
+	if !pending(src) {
+		return write(dst, first)
+	}
+	batch := batchPool.Get().(*[batchBuffer]byte)
+	defer batchPool.Put(batch)
+	if r := recordsOf(src); r != nil {
+		r.Drain(true)
+		defer r.Drain(false)
+	}
+	n := copy(batch[:], first)
+	for n < batchBuffer && pending(src) {
+		more, err := src.Read(batch[n:])
+		n += more
+		if errors.Is(err, errDrained) {
+			break
+		}
+		if err != nil {
+			_, failed := write(dst, batch[:n])
+			return n, errors.Join(failed, err)
+		}
+	}
+	return write(dst, batch[:n])
+}
+
+// write has what one write makes sent at once.
+func write(dst io.Writer, b []byte) (int, error) {
+	cork(dst)
+	n, err := dst.Write(b)
+	return n, errors.Join(err, uncork(dst))
+}
+
+// reasonOf tells an end from a fault.
+func reasonOf(err error, closed string) string {
+	var closing tls.AlertError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.As(err, &closing):
+		return closed
+	}
+	return fmt.Sprintf("error: %s: %v", closed, err)
+}
+
+// below is a stream that stands on another.
+type below interface{ NetConn() net.Conn }
+
+// pending reports whether a read would give bytes at once.
+func pending(s any) bool {
+	for {
+		if p, ok := s.(interface{ Pending() bool }); ok {
+			return p.Pending()
+		}
+		b, ok := s.(below)
+		if !ok {
+			return false
+		}
+		s = b.NetConn()
+	}
+}
+
+func cork(s any) {
+	if r := recordsOf(s); r != nil {
+		r.Cork()
+	}
+}
+
+func uncork(s any) error {
+	if r := recordsOf(s); r != nil {
+		return r.Uncork()
+	}
+	return nil
+}
+
+func recordsOf(s any) *Records {
+	for {
+		if r, ok := s.(*Records); ok {
+			return r
+		}
+		b, ok := s.(below)
+		if !ok {
+			return nil
+		}
+		s = b.NetConn()
+	}
+}
