@@ -159,36 +159,65 @@ func (s *Server) Drop(objectID, reason string) {
 
 // Do implements deskyard.Fleet. Without a deadline of ctx's it waits half a minute.
 func (s *Server) Do(ctx context.Context, objectID string, c deskyard.Command) error {
+	_, err := s.command(ctx, objectID, c.Verb, c)
+	return err
+}
+
+// dial is the command that has a host dial back.
+type dial struct {
+	Verb string `json:"verb"`
+	reverse.DialBack
+}
+
+// Dial implements deskyard.Dialer.
+func (s *Server) Dial(ctx context.Context, objectID string, d reverse.DialBack) (reverse.Dialled, error) {
+	if err := d.Validate(); err != nil {
+		return reverse.Dialled{}, err
+	}
+	r, err := s.command(ctx, objectID, reverse.VerbDial, dial{reverse.VerbDial, d})
+	if err != nil {
+		return reverse.Dialled{}, err
+	}
+	if r.Dialled == nil {
+		return reverse.Dialled{}, arm.Errorf(arm.Conflicting, "SessionHostCommandFailed", "The session host's agent is too old to dial back. Update it.")
+	}
+	return *r.Dialled, nil
+}
+
+var _ deskyard.Dialer = (*Server)(nil)
+
+// command sends a command and waits for its result.
+func (s *Server) command(ctx context.Context, objectID, verb string, body any) (reverse.Result, error) {
 	l := s.links.get(objectID)
 	if l == nil || !s.Lease(objectID).Alive(s.now()) {
-		return deskyard.ErrHostUnreachable
+		return reverse.Result{}, deskyard.ErrHostUnreachable
 	}
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	id, result, err := l.expect()
 	if err != nil {
-		return err
+		return reverse.Result{}, err
 	}
 	defer l.forget(id)
-	if err := l.send(reverse.TypeCommand, id, c); err != nil {
-		s.counts.commanded(c.Verb, "unreachable")
-		return deskyard.ErrHostUnreachable
+	if err := l.send(reverse.TypeCommand, id, body); err != nil {
+		s.counts.commanded(verb, "unreachable")
+		return reverse.Result{}, deskyard.ErrHostUnreachable
 	}
 	select {
 	case r, open := <-result:
 		switch {
 		case !open:
-			s.counts.commanded(c.Verb, "unreachable")
-			return deskyard.ErrHostUnreachable
+			s.counts.commanded(verb, "unreachable")
+			return reverse.Result{}, deskyard.ErrHostUnreachable
 		case r.Error != "":
-			s.counts.commanded(c.Verb, "failed")
-			return arm.Errorf(arm.Conflicting, "SessionHostCommandFailed", "The session host could not %s: %s", c.Verb, r.Error)
+			s.counts.commanded(verb, "failed")
+			return reverse.Result{}, arm.Errorf(arm.Conflicting, "SessionHostCommandFailed", "The session host could not %s: %s", verb, r.Error)
 		}
-		s.counts.commanded(c.Verb, "ok")
-		return nil
+		s.counts.commanded(verb, "ok")
+		return r, nil
 	case <-ctx.Done():
-		s.counts.commanded(c.Verb, "timeout")
-		return arm.Errorf(arm.Unavailable, "SessionHostTimeout", "The session host did not answer the command %s in time. Try again.", c.Verb)
+		s.counts.commanded(verb, "timeout")
+		return reverse.Result{}, arm.Errorf(arm.Unavailable, "SessionHostTimeout", "The session host did not answer the command %s in time. Try again.", verb)
 	}
 }
 

@@ -26,7 +26,10 @@ const (
 	LegHost     = "Deskyard-Leg-Host"  // the host's object id
 )
 
-// DialBack is the body of the command "dial".
+// VerbDial is the command that has a host dial back; its body is a DialBack.
+const VerbDial = "dial"
+
+// DialBack is the body of the command "dial", beside its verb.
 type DialBack struct {
 	Leg  string   `json:"leg"`
 	URLs []string `json:"urls"` // base URLs of the gateway, most likely first

@@ -100,7 +100,8 @@ type Confirm struct {
 
 // Result answers a command; Error is "" when it was done.
 type Result struct {
-	Error string `json:"error,omitempty"`
+	Error   string   `json:"error,omitempty"`
+	Dialled *Dialled `json:"dialled,omitempty"` // of the command "dial"
 }
 
 // Bye announces that the service closes the link.
