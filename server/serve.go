@@ -71,6 +71,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	wg.Go(func() { s.certificates.keepFresh(ctx) })
 	wg.Go(func() { s.keepTidy(ctx) })
 	wg.Go(func() { s.provision.Run(ctx) })
+	wg.Go(func() { s.connect.Run(ctx) })
 	if err := s.announce(ctx); err != nil {
 		cancel(err)
 	}
@@ -133,6 +134,7 @@ func (s *service) keepTidy(ctx context.Context) {
 			s.log.Error("expired sign-ins not removed", "err", err)
 		}
 		s.prune(ctx)
+		s.pruneConnections(ctx)
 	}
 }
 

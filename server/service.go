@@ -1,7 +1,7 @@
 // Package server is the composition root: it turns a configuration into the whole
 // service, starts its parts in order and stops them in the opposite one.
 //
-//	lock ─ keys, CA ─ store ─ instance ─ identity ─ rbac ─ tokens ─ components ─ agents ─ hypervisors ─ provision ─ management ─ listen ─ ready
+//	lock ─ keys, CA ─ store ─ instance ─ identity ─ rbac ─ tokens ─ components ─ agents ─ hypervisors ─ provision ─ connect ─ management ─ listen ─ ready
 package server
 
 import (
@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ import (
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/armapi"
 	"github.com/deskyard/deskyard/components"
+	"github.com/deskyard/deskyard/connect"
 	"github.com/deskyard/deskyard/durable"
 	"github.com/deskyard/deskyard/identity"
 	"github.com/deskyard/deskyard/image"
@@ -58,6 +60,8 @@ type service struct {
 	agents       *agentapi.Server
 	images       *image.Catalogue
 	provision    *provision.Service
+	connect      *connect.Service
+	follows      atomic.Pointer[connect.Service] // connect, for writes that others make meanwhile
 	management   *armapi.Server
 	doors        *doors
 }
@@ -78,6 +82,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err e
 		{"open the catalogue of components", s.openCatalogue},
 		{"open the agents' door", s.openAgents},
 		{"open the machine works", s.openProvision},
+		{"open the connections", s.openConnect},
 		{"open the doors", s.openDoors},
 		{"serve", s.serve},
 	} {
@@ -110,7 +115,7 @@ func (s *service) caFile() string { return filepath.Join(s.config.Data, "ca.pem"
 
 func (s *service) openStore(ctx context.Context) error {
 	var err error
-	if s.store, err = sqlstore.Open(ctx, sqlstore.Options{DSN: s.config.Database, Metrics: s.registry, Log: s.log, Now: s.now}); err != nil {
+	if s.store, err = sqlstore.Open(ctx, sqlstore.Options{DSN: s.config.Database, Changed: s.storeChanged, Metrics: s.registry, Log: s.log, Now: s.now}); err != nil {
 		return err
 	}
 	s.instance, err = openInstance(ctx, s.store, s.now())
@@ -204,7 +209,7 @@ func (s *service) openProvision(ctx context.Context) error {
 func (s *service) openDoors(context.Context) error {
 	var err error
 	s.management, err = armapi.New(armapi.Options{
-		Store: s.store, Fleet: s.agents, Deployments: s.provision, Machines: s.provision, Images: imageList{s.images}, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
+		Store: s.store, Fleet: s.agents, Deployments: s.provision, Machines: s.provision, Connections: s.connect, Images: imageList{s.images}, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
 		Tenant:         armapi.Tenant{ID: s.instance.TenantID, Name: s.config.Subscription, DefaultDomain: s.config.Domain},
 		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
 		Locations:      locations(s.config.Location),
