@@ -23,6 +23,9 @@ type Commands struct {
 	// As in az desktopvirtualization hostpool …, for those who have it in their fingers.
 	Desktopvirtualization desktopCommandSet `cmd:"" hidden:"" help:"The same commands under az's name."`
 
+	Explain explainCommands `cmd:"" help:"Explain what the service decided." group:"desktops"`
+	Whatif  whatIfCommand   `cmd:"" help:"Say which session host a user would get, and why; nothing happens." group:"desktops"`
+
 	Group groupCommands `cmd:"" help:"Resource groups." group:"resources"`
 	Rest  restCommand   `cmd:"" help:"Send any request to the service." group:"resources"`
 
@@ -44,6 +47,7 @@ type desktopCommandSet struct {
 	Hostpool         hostPoolCommands         `cmd:"" help:"Host pools and their registration keys." group:"desktops"`
 	Sessionhost      sessionHostCommands      `cmd:"" help:"Session hosts." group:"desktops"`
 	Usersession      userSessionCommands      `cmd:"" help:"User sessions." group:"desktops"`
+	Connection       connectionCommands       `cmd:"" help:"Users' connections, and what came of them." group:"desktops"`
 	Applicationgroup applicationGroupCommands `cmd:"" help:"Application groups." group:"desktops"`
 	Application      applicationCommands      `cmd:"" help:"Applications of a RemoteApp group." group:"desktops"`
 	Desktop          desktopCommands          `cmd:"" help:"Desktops of a Desktop group." group:"desktops"`
