@@ -90,7 +90,7 @@ e2e-machines: build packages ## each parameter of the wizard has its effect on a
 	./e2e/machines/run
 
 .PHONY: e2e-domain
-e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (root; 4 minutes; not in make test)
+e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (root; 2 minutes and an image; not in make test)
 	./e2e/domain/run
 
 .PHONY: e2e-drivers

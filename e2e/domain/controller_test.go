@@ -28,6 +28,7 @@ const (
 
 	routerAddress     = "10.9.0.1"
 	controllerAddress = "10.9.0.2"
+	nobodyAddress     = "10.9.0.9"
 )
 
 // controller is a Samba AD DC in a network namespace of its own.
@@ -100,11 +101,12 @@ func (c *controller) through(line ...string) []string {
 func (c *controller) configuration() string { return filepath.Join(c.dir, "etc", "smb.conf") }
 
 // provision makes the domain. The file system need not keep extended attributes, and
-// no file is served.
+// no file is served. The name server has nobody to ask for other names, such as those
+// of reverse DNS, and takes its time over them: a join must not.
 func (c *controller) provision(ctx context.Context) error {
 	_, err := run(ctx, c.through("samba-tool", "domain", "provision", "--realm="+realm, "--domain=CORP", "--server-role=dc",
 		"--dns-backend=SAMBA_INTERNAL", "--adminpass="+c.password, "--host-name=dc1", "--host-ip="+controllerAddress, "--targetdir="+c.dir,
-		"--option=vfs objects = dfs_samba4 acl_xattr xattr_tdb", "--option=server services = ldap, cldap, kdc, dns, rpc, dnsupdate",
+		"--option=vfs objects = dfs_samba4 acl_xattr xattr_tdb", "--option=dns forwarder = "+nobodyAddress, "--option=server services = ldap, cldap, kdc, dns, rpc, dnsupdate",
 		"--option=interfaces = lo "+controllerAddress, "--option=bind interfaces only = yes",
 		"--option=pid directory = "+c.dir+"/run", "--option=ncalrpc dir = "+c.dir+"/run/ncalrpc", "--option=log file = "+c.dir+"/log")...)
 	if err != nil {
