@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/relay"
+	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/tsgu"
+)
+
+// Options make a Gateway. Brokerage, Name and URLs are required.
+type Options struct {
+	Brokerage deskyard.Brokerage
+	Name      string   // in records of connections
+	URLs      []string // base URLs by which session hosts reach it, most likely first
+	// Origins are those whose pages may open desktops; the one that a request came by
+	// always may.
+	Origins []string
+
+	Registry prometheus.Registerer // nil: nothing is counted
+	Log      *slog.Logger          // nil: slog.Default()
+}
+
+// Gateway relays sessions. Make it with New, and Close it after the HTTP server has
+// stopped taking requests.
+type Gateway struct {
+	o        Options
+	log      *slog.Logger
+	count    *counts
+	legs     relay.Rendezvous
+	sessions relay.Sessions
+	opening  chan struct{} // slots for clients that have no session yet
+	rdg      tsgu.Door
+
+	ctx    context.Context // ends when Close has given up on telling ends
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // tellers
+}
+
+// Times and bounds of a connection before its session runs.
+const (
+	greetWithin = 10 * time.Second // from the handshake to the ticket
+	openWithin  = 40 * time.Second // from the ticket to the first bytes of the host
+	maxOpening  = 1000
+)
+
+// New makes a Gateway.
+func New(o Options) (*Gateway, error) {
+	if o.Brokerage == nil || o.Name == "" || len(o.URLs) == 0 {
+		return nil, errors.New("open the gateway: Brokerage, Name and URLs are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	g := &Gateway{o: o, log: o.Log, opening: make(chan struct{}, maxOpening)}
+	g.count = newCounts(o.Registry, g.sessions.Len)
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.rdg = tsgu.Door{Frames: frames, Serve: g.serveRDG, Log: o.Log}
+	return g, nil
+}
+
+// Owns reports whether a path is one of the gateway's.
+func Owns(path string) bool {
+	return strings.HasPrefix(path, reverse.LegPath) || strings.HasPrefix(path, "/gateway/v1/") ||
+		len(path) >= len(tsgu.Path) && strings.EqualFold(path[:len(tsgu.Path)], tsgu.Path)
+}
+
+// Handler answers the paths of Owns.
+func (g *Gateway) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+reverse.LegPath+"{leg}", g.leg)
+	mux.HandleFunc("GET /gateway/v1/rdp", g.web)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.URL.Path) >= len(tsgu.Path) && strings.EqualFold(r.URL.Path[:len(tsgu.Path)], tsgu.Path) {
+			g.rdg.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// Sessions is how many sessions are relayed.
+func (g *Gateway) Sessions() int { return g.sessions.Len() }
+
+// Disconnect ends the relay of a connection; false where it is not here.
+func (g *Gateway) Disconnect(connection, reason string) bool {
+	return g.sessions.Stop(connection, reason)
+}
+
+// Close lets sessions run until ctx ends, ends the rest, and tells the service of all
+// ends, for some seconds more.
+func (g *Gateway) Close(ctx context.Context) {
+	g.sessions.Drain(ctx)
+	told := make(chan struct{})
+	go func() { // ends with the last teller, which cancel ends
+		g.wg.Wait()
+		close(told)
+	}()
+	last := time.NewTimer(5 * time.Second)
+	defer last.Stop()
+	select {
+	case <-told:
+	case <-last.C:
+	}
+	g.cancel()
+	<-told
+}
+
+// opened is a client that was let through and the host's leg for it.
+type opened struct {
+	deskyard.Admission
+	leg    net.Conn
+	door   string
+	begun  time.Time
+	stages []deskyard.ConnectionStage
+}
+
+// stage notes how long a step took.
+func (o *opened) stage(name string, since time.Time) {
+	o.stages = append(o.stages, deskyard.ConnectionStage{Name: name, Took: time.Since(since)})
+}
+
+// open redeems a ticket and has the host dial. The error is a *deskyard.ConnectionFailure
+// where the client can be told why. What was opened must be closed by run or giveUp.
+func (g *Gateway) open(ctx context.Context, door, ticket string, client deskyard.ClientInfo) (*opened, error) {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	leg := hex.EncodeToString(raw[:])
+	seat := g.legs.Expect(leg)
+	defer seat.Leave()
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	o := &opened{door: door, begun: time.Now()}
+	a, err := g.o.Brokerage.Admit(ctx, deskyard.AdmitRequest{Ticket: ticket, Door: door, Client: client, Leg: leg, Gateway: g.o.Name, URLs: g.o.URLs})
+	if err != nil {
+		g.count.refused(door, err)
+		return nil, err
+	}
+	o.Admission = a
+	arrival, err := seat.Wait(ctx)
+	if err != nil {
+		g.giveUp(o, "error: the host's connection did not come")
+		return nil, fmt.Errorf("wait for the leg of %s: %w", a.HostName, err)
+	}
+	o.leg = arrival.Conn
+	if arrival.Host != a.HostID || len(a.HostKey) != ed25519.PublicKeySize || !ed25519.Verify(a.HostKey, reverse.LegProof(a.HostID, leg), arrival.Proof) {
+		g.giveUp(o, "error: the connection was not signed by the host's key")
+		g.log.Warn("leg refused: not signed by the host", "connection", a.Connection, "host", a.HostName, "said", arrival.Host)
+		return nil, fmt.Errorf("check the leg of %s: it was not signed by the host's key", a.HostName)
+	}
+	o.stage("reverse-connect", o.begun)
+	return o, nil
+}
+
+// run relays until the session ends. client and host are closed by it.
+func (g *Gateway) run(o *opened, client, host relay.Stream) {
+	o.stage("ready", o.begun)
+	ctx, cancel := context.WithTimeout(g.ctx, greetWithin)
+	err := g.o.Brokerage.Connected(ctx, o.Connection, o.stages)
+	cancel()
+	if err != nil { // the record will lack its times; the session need not
+		g.log.Warn("service not told of a session", "connection", o.Connection, "err", err)
+	}
+	g.log.Info("session relayed", "connection", o.Connection, "door", o.door, "host", o.HostName, "user", o.User, "after", time.Since(o.begun))
+	end := g.sessions.Run(o.Connection, client, host, o.Idle)
+	g.count.ended(o.door, end)
+	g.log.Info("session ended", "connection", o.Connection, "reason", end.Reason, "fromClient", end.FromClient, "fromHost", end.FromHost)
+	g.tell(deskyard.ConnectionEnd{
+		Connection: o.Connection, Reason: end.Reason, At: time.Now(), Stages: o.stages,
+		Traffic: deskyard.Traffic{FromClient: end.FromClient, FromHost: end.FromHost, RTT: end.RTT},
+	})
+}
+
+// giveUp ends what was admitted and came to nothing, so that its place is free again.
+func (g *Gateway) giveUp(o *opened, reason string) {
+	if o.leg != nil {
+		_ = o.leg.Close() // nothing was sent on it that matters
+	}
+	g.tell(deskyard.ConnectionEnd{Connection: o.Connection, Reason: reason, At: time.Now(), Stages: o.stages})
+}
+
+// Pauses between attempts to tell the service.
+const (
+	tellFirst = 500 * time.Millisecond
+	tellMost  = 30 * time.Second
+)
+
+// tell tells the service of an end until it is heard.
+func (g *Gateway) tell(e deskyard.ConnectionEnd) {
+	g.wg.Go(func() {
+		for pause := tellFirst; ; pause = min(2*pause, tellMost) {
+			ctx, cancel := context.WithTimeout(g.ctx, greetWithin)
+			err := g.o.Brokerage.Ended(ctx, e)
+			cancel()
+			if err == nil {
+				return
+			}
+			g.log.Warn("service not told of a session's end; trying again", "connection", e.Connection, "err", err)
+			again := time.NewTimer(pause)
+			select {
+			case <-g.ctx.Done():
+				again.Stop()
+				return
+			case <-again.C:
+			}
+		}
+	})
+}
+
+// enter takes a slot for a client that has no session yet; leave gives it back.
+func (g *Gateway) enter() (leave func(), ok bool) {
+	select {
+	case g.opening <- struct{}{}:
+		return sync.OnceFunc(func() { <-g.opening }), true
+	default:
+		return nil, false
+	}
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/relay"
+	"github.com/deskyard/deskyard/tsgu"
+)
+
+// frames makes the stream of an RD Gateway client's WebSocket.
+func frames(conn net.Conn, in *bufio.Reader) tsgu.Stream { return relay.NewWebSocket(conn, in) }
+
+// admission is the gate of one RD Gateway client: it opens the host when the client shows
+// its ticket, and keeps it for the channel.
+type admission struct {
+	g      *Gateway
+	r      *http.Request
+	opened *opened
+}
+
+// Open implements tsgu.Gate.
+func (a *admission) Open(ctx context.Context, q tsgu.Request) (tsgu.Grant, error) {
+	ticket := q.Cookie
+	if q.Bearer || ticket == "" {
+		ticket, _ = strings.CutPrefix(a.r.Header.Get("Authorization"), "Bearer ")
+	}
+	o, err := a.g.open(ctx, deskyard.DoorRDG, ticket, clientOf(a.r))
+	if err != nil {
+		return tsgu.Grant{}, &tsgu.Refusal{Code: rdgCode(err), Err: err}
+	}
+	a.opened = o
+	d := o.Redirect
+	return tsgu.Grant{Redirect: tsgu.Redirection{Clipboard: d.Clipboard, Drives: d.Drives, Printers: d.Printers, Ports: d.Ports, PnP: d.PnP}, Idle: o.Idle}, nil
+}
+
+func rdgCode(err error) uint32 {
+	var f *deskyard.ConnectionFailure
+	if !errors.As(err, &f) {
+		return tsgu.CodeInternal
+	}
+	switch kindOf(f) {
+	case badTicket:
+		return tsgu.CodeBadCookie
+	case notAllowed:
+		return tsgu.CodeAccessDenied
+	}
+	return tsgu.CodeConnect
+}
+
+// serveRDG has an RD Gateway client's stream until its end.
+func (g *Gateway) serveRDG(ctx context.Context, s tsgu.Stream, r *http.Request) {
+	leave, ok := g.enter()
+	if !ok {
+		_ = s.Close() // the protocol has no word for it before the ticket
+		return
+	}
+	defer leave()
+	a := &admission{g: g, r: r}
+	channel, err := g.acceptRDG(ctx, s, a)
+	if err != nil {
+		g.log.Info("native client not connected", "client", r.RemoteAddr, "err", err)
+		if a.opened != nil {
+			g.giveUp(a.opened, "error: "+err.Error())
+		}
+		_ = s.Close() // it was told why, where it could be
+		return
+	}
+	leave()
+	g.run(a.opened, &native{Channel: channel, stream: s}, a.opened.leg)
+}
+
+func (g *Gateway) acceptRDG(ctx context.Context, s tsgu.Stream, a *admission) (*tsgu.Channel, error) {
+	if err := s.SetDeadline(time.Now().Add(greetWithin + openWithin)); err != nil {
+		return nil, err
+	}
+	channel, err := tsgu.Accept(ctx, s, a)
+	if err != nil {
+		return nil, err
+	}
+	return channel, s.SetDeadline(time.Time{})
+}
+
+// native is an RD Gateway client as one side of a session.
+type native struct {
+	*tsgu.Channel
+	stream tsgu.Stream
+}
+
+// Pending reports whether more of a packet has arrived.
+func (n *native) Pending() bool { return n.Buffered() > 0 }
+
+// NetConn is the connection below, where there is one.
+func (n *native) NetConn() net.Conn {
+	if b, ok := n.stream.(interface{ NetConn() net.Conn }); ok {
+		return b.NetConn()
+	}
+	return nil
+}
+
+// Close tells the client that the channel is over, and ends its stream.
+func (n *native) Close() error {
+	err := n.stream.SetDeadline(time.Now().Add(time.Second)) // one that does not read is not waited for
+	if err == nil {
+		err = n.CloseWrite()
+	}
+	return errors.Join(err, n.stream.Close())
+}
