@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
-import { ironrdp } from './build/ironrdp'
+import { ironrdp } from './build/ironrdp.ts'
 
 const root = import.meta.dirname
 

@@ -9,7 +9,7 @@ const text = /\.(js|css|html|svg|wasm|json|txt)$/
 
 // Budgets in bytes as they go over the wire (brotli). start is all that a person waits for
 // before the tiles show; session is what the first desktop loads besides.
-const budgets = { start: 260_000, session: 1_500_000 }
+const budgets = { start: 180_000, session: 1_300_000 }
 
 const files = readdirSync(dist, { recursive: true, withFileTypes: true })
   .filter((f) => f.isFile() && text.test(f.name))

@@ -1,0 +1,67 @@
+import { FluentProvider, Spinner, makeStyles, webDarkTheme, webLightTheme } from '@fluentui/react-components'
+import { useEffect, useState, useSyncExternalStore } from 'react'
+import { SignInError, SignedIn, beginSignIn, cameBySignOut, finishSignIn } from './auth/oidc'
+import { Notice } from './pages/Notice'
+import { Shell } from './pages/Shell'
+import { usePrefs } from './prefs'
+import { texts } from './texts'
+
+const useStyles = makeStyles({
+  page: { height: '100dvh', display: 'flex', flexDirection: 'column' },
+  centre: { flexGrow: 1, display: 'grid', placeItems: 'center' },
+})
+
+const dark = matchMedia('(prefers-color-scheme: dark)')
+
+/** Whether the page is to be dark, by the person's choice or the system's. */
+function useDark(): boolean {
+  const system = useSyncExternalStore(
+    (changed) => {
+      dark.addEventListener('change', changed)
+      return () => dark.removeEventListener('change', changed)
+    },
+    () => dark.matches,
+  )
+  const { theme } = usePrefs()
+  return theme === 'system' ? system : theme === 'dark'
+}
+
+type Standing = { at: 'working' } | { at: 'out' } | { at: 'failed'; message: string } | { at: 'in'; who: SignedIn }
+
+let starting: Promise<Standing> | null = null
+
+/** What the page's address and history say of the sign-in; asked once, however often the page renders. */
+async function standing(): Promise<Standing> {
+  try {
+    const who = await finishSignIn()
+    if (who) return { at: 'in', who }
+    if (cameBySignOut()) return { at: 'out' }
+    await beginSignIn()
+    return { at: 'working' }
+  } catch (error) {
+    return { at: 'failed', message: error instanceof SignInError ? error.message : texts.failures.network }
+  }
+}
+
+export function App() {
+  const styles = useStyles()
+  const isDark = useDark()
+  const [now, setNow] = useState<Standing>({ at: 'working' })
+  useEffect(() => {
+    starting ??= standing()
+    void starting.then(setNow)
+  }, [])
+  const signIn = () => void beginSignIn()
+  return (
+    <FluentProvider theme={isDark ? webDarkTheme : webLightTheme} className={styles.page}>
+      {now.at === 'working' && (
+        <div className={styles.centre}>
+          <Spinner label={texts.loading} />
+        </div>
+      )}
+      {now.at === 'out' && <Notice title={texts.signedOut} text={texts.signedOutHint} action={{ label: texts.signIn, run: signIn }} />}
+      {now.at === 'failed' && <Notice title={texts.signInFailed} text={now.message} action={{ label: texts.signIn, run: signIn }} />}
+      {now.at === 'in' && <Shell who={now.who} signIn={signIn} />}
+    </FluentProvider>
+  )
+}
