@@ -112,7 +112,7 @@ func (s *Service) redeem(ctx context.Context, id string, user deskyard.Principal
 		return c, Resource{}, err
 	}
 	// The right may have been taken away since the decision.
-	resource, _, err := s.entitled(ctx, user, c.Resource)
+	resource, err := s.entitled(ctx, user, c.Resource)
 	if err != nil {
 		return c, Resource{}, s.abandon(ctx, c, err)
 	}

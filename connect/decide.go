@@ -50,7 +50,7 @@ func (s *Service) Connect(ctx context.Context, p deskyard.Principal, resource ar
 	c := deskyard.Connection{ID: id.String(), UserID: p.ObjectID, User: p.Name, Resource: resource, Door: ask.Door, Client: ask.Client,
 		State: deskyard.ConnectionStarted, Started: s.now()}
 	started := Started{Connection: c.ID}
-	r, _, err := s.entitled(ctx, p, resource)
+	r, err := s.entitled(ctx, p, resource)
 	if err == nil {
 		c.Resource, c.Pool = r.ID, r.Pool
 		err = s.decide(ctx, &c, begin)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -90,38 +91,87 @@ func (s *Service) may(ctx context.Context, p deskyard.Principal, group arm.Resou
 
 // entitled finds the resource that a user wants to open. A refusal is a
 // *deskyard.ConnectionFailure, the same for what is not there as for what is not assigned.
-func (s *Service) entitled(ctx context.Context, p deskyard.Principal, id arm.ResourceID) (Resource, *deskyard.HostPool, error) {
+func (s *Service) entitled(ctx context.Context, p deskyard.Principal, id arm.ResourceID) (Resource, error) {
 	if !strings.EqualFold(id.Type(), typeDesktop) && !strings.EqualFold(id.Type(), typeApplication) {
-		return Resource{}, nil, notAuthorized()
+		return Resource{}, notAuthorized()
 	}
 	allowed, err := s.may(ctx, p, id.Parent())
 	if err != nil {
-		return Resource{}, nil, err
+		return Resource{}, err
 	}
 	if !allowed {
-		return Resource{}, nil, notAuthorized()
+		return Resource{}, notAuthorized()
 	}
+	r, era, known := s.published.get(id)
+	if known {
+		return r, nil
+	}
+	if r, err = s.find(ctx, id); err == nil {
+		s.published.put(id, r, era)
+	}
+	return r, err
+}
+
+// find reads a resource with the rows that it is described by.
+func (s *Service) find(ctx context.Context, id arm.ResourceID) (Resource, error) {
 	row, err := s.o.Store.Resource(ctx, id)
 	if err != nil {
-		return Resource{}, nil, unlessMissing(err)
+		return Resource{}, unlessMissing(err)
 	}
 	parent, err := s.o.Store.Resource(ctx, id.Parent())
 	if err != nil {
-		return Resource{}, nil, unlessMissing(err)
+		return Resource{}, unlessMissing(err)
 	}
 	g, err := readGroup(parent)
 	if err != nil {
-		return Resource{}, nil, err
+		return Resource{}, err
 	}
 	pool, err := readPool(ctx, s.o.Store, g.pool)
 	if errors.Is(err, errNoPool) {
-		return Resource{}, nil, notAuthorized()
+		return Resource{}, notAuthorized()
 	}
 	if err != nil {
-		return Resource{}, nil, err
+		return Resource{}, err
 	}
-	r, err := s.describe(row, g, pool)
-	return r, pool, err
+	return s.describe(row, g, pool)
+}
+
+// publications remembers what was published, for a storm of users who open the same few
+// desktops. Any write of a resource that a description is made of forgets them all:
+// these are rare.
+type publications struct {
+	mu   sync.Mutex // guards the fields below
+	rows map[string]Resource
+	era  uint64 // counts what was forgotten, so that what was read before is not remembered after
+}
+
+// maxPublications bounds what is remembered; more starts afresh.
+const maxPublications = 10_000
+
+func (c *publications) get(id arm.ResourceID) (r Resource, era uint64, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, known = c.rows[id.Key()]
+	return r, c.era, known
+}
+
+func (c *publications) put(id arm.ResourceID, r Resource, era uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if era != c.era {
+		return
+	}
+	if c.rows == nil || len(c.rows) >= maxPublications {
+		c.rows = map[string]Resource{}
+	}
+	c.rows[id.Key()] = r
+}
+
+func (c *publications) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rows = nil
+	c.era++
 }
 
 func unlessMissing(err error) error {

@@ -28,9 +28,14 @@ func (s *Service) place(p *pool, user string) broker.Result {
 	}
 }
 
+// nearby is how many hosts the record of a decision names where that many could have
+// taken the session: enough to see the order, and short, for records are most of what a
+// storm of users has the disk take.
+const nearby = 16
+
 // pick is place for a large pooled pool and a user without a session: the index knows
 // the host, and the record needs the nearest of the others only. It has no answer where
-// fewer hosts than a record holds can take the session.
+// fewer hosts than that can take the session.
 func (s *Service) pick(p *pool, r broker.Request) (broker.Result, bool) {
 	for {
 		slot := p.index.Pick()
@@ -40,8 +45,8 @@ func (s *Service) pick(p *pool, r broker.Request) (broker.Result, bool) {
 		if host := slot.Host; !s.current(p, &host) {
 			continue
 		}
-		near := p.index.Nearest(deskyard.MaxCandidates)
-		if len(near) < deskyard.MaxCandidates {
+		near := p.index.Nearest(nearby)
+		if len(near) < nearby {
 			return broker.Result{}, false
 		}
 		result := broker.Place(broker.Snapshot{Pool: p.model, Hosts: near, At: s.now()}, r)

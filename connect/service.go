@@ -63,7 +63,8 @@ type Service struct {
 	mu    sync.Mutex       // guards pools
 	pools map[string]*pool // by key
 
-	reported reports
+	published publications
+	reported  reports
 }
 
 var _ deskyard.Brokerage = (*Service)(nil)
@@ -115,6 +116,9 @@ func (s *Service) Changed(ids []arm.ResourceID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, id := range ids {
+		if t := strings.ToLower(id.Type()); t != typeOfHosts && strings.HasPrefix(t, ownTypes) || len(id.Segments) == 0 {
+			s.published.forget()
+		}
 		switch {
 		case strings.EqualFold(id.Type(), typeSessionHost):
 			if p := s.pools[id.Parent().Key()]; p != nil {
@@ -136,6 +140,9 @@ func (s *Service) Changed(ids []arm.ResourceID) {
 const (
 	typeHostPool    = "Microsoft.DesktopVirtualization/hostPools"
 	typeSessionHost = "Microsoft.DesktopVirtualization/hostPools/sessionHosts"
+
+	ownTypes    = "microsoft.desktopvirtualization/"
+	typeOfHosts = ownTypes + "hostpools/sessionhosts" // typeSessionHost in lower case
 )
 
 // view is the pool's view, empty until it is first used.
