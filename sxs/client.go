@@ -31,6 +31,9 @@ type Listener struct {
 	Ready      bool   `json:"ready"`                // it answers an RDP connection request
 	Detail     string `json:"detail,omitempty"`     // what is wrong and what to do
 	Encryption string `json:"encryption,omitempty"` // security layer it offers: tls, negotiate, rdp
+	// Certificate is the SHA-256, in hexadecimal, of the DER of the certificate that it
+	// shows; "" while that is not known.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // Client speaks to this machine's stack.

@@ -1,13 +1,19 @@
 package sxs
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
 )
+
+// rdpAddress is where the machine's RDP server listens, on Linux nowhere else: it is dialled
+// from the machine itself.
+const rdpAddress = "127.0.0.1:3389"
 
 // connectionRequest is the smallest X.224 connection request with an RDP
 // negotiation request for TLS (MS-RDPBCGR 2.2.1.1): only an RDP server answers it,
@@ -24,27 +30,66 @@ const probeTimeout = 5 * time.Second
 
 // probe asks whether an RDP server answers at addr.
 func probe(ctx context.Context, addr string) error {
+	conn, err := request(ctx, addr, connectionRequest)
+	if err != nil {
+		return err
+	}
+	_ = conn.Close() // all that was to be known is
+	return nil
+}
+
+// request sends an RDP server a connection request and reads its answer, which is
+// nineteen bytes when it has chosen a security protocol and fewer when it knows none.
+// The connection's deadline is the probe's.
+func request(ctx context.Context, addr string, packet []byte) (_ net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
+	defer func() {
+		if err != nil {
+			_ = conn.Close() // err says more
+		}
+	}()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := conn.Write(connectionRequest); err != nil {
-		return fmt.Errorf("send a connection request: %w", err)
+	if _, err := conn.Write(packet); err != nil {
+		return nil, fmt.Errorf("send a connection request: %w", err)
 	}
 	answer := make([]byte, 7)
 	if _, err := io.ReadFull(conn, answer); err != nil {
-		return fmt.Errorf("wait for the answer to a connection request: %w", err)
+		return nil, fmt.Errorf("wait for the answer to a connection request: %w", err)
 	}
-	if answer[0] != 3 || answer[5] != 0xd0 {
-		return errors.New("what listens there is not an RDP server")
+	rest := int(answer[3]) - len(answer)
+	if answer[0] != 3 || answer[2] != 0 || answer[5] != 0xd0 || rest < 0 {
+		return nil, errors.New("what listens there is not an RDP server")
 	}
-	return nil
+	if _, err := io.CopyN(io.Discard, conn, int64(rest)); err != nil {
+		return nil, fmt.Errorf("read the answer to a connection request: %w", err)
+	}
+	return conn, nil
+}
+
+// tlsRequest is connectionRequest for TLS with CredSSP in it or without: a server that
+// insists on either shows its certificate.
+var tlsRequest = append(bytes.Clone(connectionRequest[:15]), 3, 0, 0, 0)
+
+// shown gives the fingerprint of the certificate that the RDP server at addr shows.
+func shown(ctx context.Context, addr string) (string, error) {
+	conn, err := request(ctx, addr, tlsRequest)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	// Whatever is shown is what is to be known; nothing is sent.
+	client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) //nolint:gosec // see above
+	if err := client.HandshakeContext(ctx); err != nil {
+		return "", fmt.Errorf("see the RDP server's certificate: %w", err)
+	}
+	return fingerprint(client.ConnectionState().PeerCertificates[0].Raw), nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -151,16 +152,28 @@ func sessionID(native string) (uint32, error) {
 	return uint32(id), nil
 }
 
-// builtin is Windows' own RDP listener, which needs no preparation.
-type builtin struct{}
+// builtin is Windows' own RDP listener, which needs no preparation. Windows renews its
+// certificate by itself, so it is looked at now and then.
+type builtin struct{ certificate atomic.Pointer[string] }
 
-func newListener(*slog.Logger) listener { return builtin{} }
+func newListener(*slog.Logger) listener { return &builtin{} }
 
-func (builtin) prepare(context.Context) error { return nil }
-
-func (builtin) state(ctx context.Context) Listener {
-	if err := probe(ctx, "127.0.0.1:3389"); err != nil {
-		return Listener{Detail: "The RDP listener does not answer on 127.0.0.1:3389 (" + err.Error() + "). Allow remote connections to this computer, and look at qwinsta."}
+func (b *builtin) prepare(ctx context.Context) error {
+	c, err := shown(ctx, rdpAddress)
+	if err != nil {
+		return err
 	}
-	return Listener{Ready: true, Encryption: "negotiate"}
+	b.certificate.Store(&c)
+	return nil
+}
+
+func (b *builtin) state(ctx context.Context) Listener {
+	if err := probe(ctx, rdpAddress); err != nil {
+		return Listener{Detail: "The RDP listener does not answer on " + rdpAddress + " (" + err.Error() + "). Allow remote connections to this computer, and look at qwinsta."}
+	}
+	l := Listener{Ready: true, Encryption: "negotiate"}
+	if c := b.certificate.Load(); c != nil {
+		l.Certificate = *c
+	}
+	return l
 }

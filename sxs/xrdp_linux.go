@@ -2,6 +2,7 @@ package sxs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,10 +24,6 @@ import (
 
 	"github.com/deskyard/deskyard/durable"
 )
-
-// rdpAddress is where the machine's RDP server must listen, and nowhere else: the
-// stack dials it from the machine itself.
-const rdpAddress = "127.0.0.1:3389"
 
 // xrdp is the RDP server of a Linux machine.
 type xrdp struct {
@@ -156,5 +153,10 @@ func (x *xrdp) state(ctx context.Context) Listener {
 		return l
 	}
 	l.Ready = true
+	// xrdp reads its settings and this file anew for each connection.
+	file := cmp.Or(globals(ini)["certificate"], filepath.Join(x.folder, "cert.pem"))
+	if l.Certificate, err = fingerprintOf(file); err != nil {
+		l.Detail = err.Error()
+	}
 	return l
 }
