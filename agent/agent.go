@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,8 @@ import (
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/bootloader"
 	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/signon"
+	"github.com/deskyard/deskyard/sxs"
 )
 
 // Where things are on Linux, see package bootloader.
@@ -34,6 +37,13 @@ type Loader interface {
 type Stack interface {
 	Status(ctx context.Context) (StackStatus, error)
 	Do(ctx context.Context, c deskyard.Command) error
+	// Dial connects the machine's RDP server with a gateway.
+	Dial(ctx context.Context, d sxs.Dial) error
+}
+
+// SignOn takes credentials that work once; package signon's Client is one.
+type SignOn interface {
+	Grant(ctx context.Context, g signon.Grant) (account string, err error)
 }
 
 // Monitor is the monitoring-agent component.
@@ -55,6 +65,7 @@ type Options struct {
 	Stack      Stack   // nil: sessions are not known
 	Loader     Loader  // nil: components are not known and cannot be updated
 	Monitor    Monitor // nil: nothing is measured
+	SignOn     SignOn  // nil: people are asked for their password
 
 	// Ready is called once, when this version has shown that it works.
 	Ready func(context.Context) error
@@ -84,6 +95,8 @@ type brokers struct {
 	mu     sync.Mutex // guards what follows
 	uris   []string
 	pin    string
+	host   string // object id
+	key    ed25519.PrivateKey
 	expect Expectations
 
 	checkedIn string // surroundings of the checks on the board
@@ -254,7 +267,7 @@ func (a *Agent) excuse(ctx context.Context, err error) {
 func (a *Agent) know(st State) {
 	a.brokers.mu.Lock()
 	defer a.brokers.mu.Unlock()
-	a.uris, a.pin = st.BrokerURIs, st.CAPin
+	a.uris, a.pin, a.host, a.key = st.BrokerURIs, st.CAPin, st.HostID, st.key()
 }
 
 // CheckNow runs the health checks at once and waits for them.

@@ -22,7 +22,7 @@ func checkURLs(ctx context.Context, s Surroundings) Finding {
 	if len(s.BrokerURIs) == 0 {
 		return Finding{Failed: true, Message: "The addresses of the service are not known: the machine is not registered."}
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: reverse.Pinned(s.CAPin), DisableKeepAlives: true, Proxy: proxyFor}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: reverse.Pinned(s.CAPin), DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
 	for _, base := range s.BrokerURIs {
 		url := strings.TrimSuffix(base, "/") + "/healthz"
 		if err := get(ctx, client, url, nil, nil); err != nil {

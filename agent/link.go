@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,24 +88,17 @@ func (a *Agent) link(ctx context.Context, st State) error {
 
 // dial opens the WebSocket.
 func dial(ctx context.Context, base, pin string) (*frames, error) {
-	u, err := url.Parse(base)
-	if err != nil {
-		return nil, err
-	}
-	if u.Scheme != "https" {
-		return nil, fmt.Errorf("the address %s does not begin with https", base)
-	}
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	raw, err := dialTCP(ctx, u)
+	conn, err := reverse.Dial(ctx, base, pin)
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, reverse.Pinned(pin))
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(err, raw.Close())
-	}
 	if err := conn.SetDeadline(time.Now().Add(dialTime)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	u, err := url.Parse(base)
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	u.Scheme, u.Path = "wss", reverse.LinkPath
@@ -285,7 +277,13 @@ func (c *control) command(ctx context.Context, m reverse.Message) error {
 		ctx, cancel := context.WithTimeout(ctx, commandTime)
 		defer cancel()
 		var result reverse.Result
-		if err := c.a.carryOut(ctx, order); err != nil {
+		var err error
+		if order.Verb == reverse.VerbDial {
+			result.Dialled, err = c.a.dialBack(ctx, m)
+		} else {
+			err = c.a.carryOut(ctx, order)
+		}
+		if err != nil {
 			result.Error = clip(err.Error(), 2000)
 		}
 		c.log.Info("command carried out", "verb", order.Verb, "session", order.Session, "err", result.Error)

@@ -26,6 +26,7 @@ type StackStatus struct {
 	Listener      string // what was found, and what to do
 	Encrypted     bool
 	Encryption    string
+	Certificate   string // SHA-256 of the listener's, in hexadecimal; "" while not known
 	Sessions      []deskyard.UserSession
 	SessionsKnown bool
 }
@@ -51,7 +52,8 @@ func (c StackClient) Status(ctx context.Context) (StackStatus, error) {
 	st := StackStatus{
 		Version: s.Version, Listening: s.Listener.Ready, Listener: s.Listener.Detail,
 		Encrypted: s.Listener.Encryption != "rdp", Encryption: "The RDP server's security layer is " + s.Listener.Encryption + ".",
-		Sessions: s.Sessions, SessionsKnown: s.SessionsKnown,
+		Certificate: s.Listener.Certificate,
+		Sessions:    s.Sessions, SessionsKnown: s.SessionsKnown,
 	}
 	switch {
 	case s.Listener.Encryption == "":
@@ -64,6 +66,9 @@ func (c StackClient) Status(ctx context.Context) (StackStatus, error) {
 	}
 	return st, nil
 }
+
+// Dial implements Stack.
+func (c StackClient) Dial(ctx context.Context, d sxs.Dial) error { return c.client.Dial(ctx, d) }
 
 // Do implements Stack. A session that has ended is an *socket.Error with status 404.
 func (c StackClient) Do(ctx context.Context, order deskyard.Command) error {

@@ -117,7 +117,7 @@ func postRegistration(ctx context.Context, base, pin string, body []byte) (rever
 	}
 	req.Header.Set("Content-Type", "application/json")
 	client := &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: reverse.Pinned(pin), DisableKeepAlives: true, Proxy: proxyFor},
+		Transport:     &http.Transport{TLSClientConfig: reverse.Pinned(pin), DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)

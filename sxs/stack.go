@@ -33,6 +33,7 @@ type Stack struct {
 	version  string
 	sessions sessions
 	listener listener
+	legs     *legs
 	log      *slog.Logger
 }
 
@@ -42,7 +43,7 @@ const prepareEvery = 5 * time.Minute
 
 // New makes the stack of this machine.
 func New(version string, log *slog.Logger) *Stack {
-	return &Stack{version: version, sessions: newSessions(log), listener: newListener(log), log: log}
+	return &Stack{version: version, sessions: newSessions(log), listener: newListener(log), legs: &legs{log: log, rdp: rdpAddress}, log: log}
 }
 
 // Run prepares the RDP server and answers on the socket until ctx ends; ready is
@@ -57,6 +58,7 @@ func (s *Stack) Run(ctx context.Context, socketPath string, ready func()) error 
 	err := socket.Serve(ctx, SocketPath(socketPath), s.handler(), ready)
 	cancel()
 	<-done
+	s.legs.close()
 	return err
 }
 
@@ -81,6 +83,9 @@ func (s *Stack) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/state", socket.Handle(func(ctx context.Context, _ *http.Request, _ nothing) (State, error) {
 		return s.state(ctx), nil
+	}))
+	mux.HandleFunc("POST /v1/legs", socket.Handle(func(ctx context.Context, _ *http.Request, d Dial) (nothing, error) {
+		return nothing{}, s.legs.open(ctx, d)
 	}))
 	on := func(verb string, do func(ctx context.Context, native string, m message) error) {
 		mux.HandleFunc("POST /v1/sessions/{native}/"+verb, socket.Handle(func(ctx context.Context, r *http.Request, m message) (nothing, error) {

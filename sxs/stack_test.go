@@ -19,6 +19,7 @@ import (
 type machine struct {
 	living  map[string]string // native id -> state
 	shown   string
+	rdp     string // address of its RDP server
 	unknown bool
 }
 
@@ -67,7 +68,7 @@ func (m *machine) state(context.Context) Listener { return Listener{Ready: true}
 func serveStack(t *testing.T, m *machine) *Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sxs.sock")
-	stack := &Stack{version: "1.2.3", sessions: m, listener: m, log: slog.New(slog.DiscardHandler)}
+	stack := &Stack{version: "1.2.3", sessions: m, listener: m, legs: &legs{log: slog.New(slog.DiscardHandler), rdp: m.rdp}, log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- stack.Run(ctx, path, func() { close(ready) }) }()

@@ -21,6 +21,7 @@ import (
 
 	"github.com/deskyard/deskyard/agent"
 	"github.com/deskyard/deskyard/bootloader"
+	"github.com/deskyard/deskyard/signon"
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
@@ -58,7 +59,7 @@ func run(args []string, out io.Writer) error {
 	a, err := agent.New(agent.Options{
 		StateFile: *state, KeyFile: *key, Key: strings.TrimSpace(os.Getenv(agent.KeyEnv)), StatusFile: *status, Version: version,
 		Machine: agent.DescribeMachine, Checks: agent.StandardChecks(sxs, mon), Stack: sxs, Monitor: mon,
-		Loader: bootloader.NewClient(*socket), Ready: bootloader.AnnounceReady, Stopping: machineStopping,
+		Loader: bootloader.NewClient(*socket), SignOn: signon.NewClient(signon.Socket), Ready: bootloader.AnnounceReady, Stopping: machineStopping,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {

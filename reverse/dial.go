@@ -1,8 +1,9 @@
-package agent
+package reverse
 
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,6 +15,30 @@ import (
 
 // proxyFor finds the proxy to an address, by HTTPS_PROXY and NO_PROXY; nil: none.
 var proxyFor = http.ProxyFromEnvironment
+
+// dialTime bounds an answer of a proxy where the caller set no deadline.
+const dialTime = 15 * time.Second
+
+// Dial opens TLS with the service, or a gateway of it, at an https address: through the
+// proxy that the environment names, and with nobody but who has the pinned CA.
+func Dial(ctx context.Context, base, pin string) (*tls.Conn, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "https" {
+		return nil, fmt.Errorf("the address %s does not begin with https", base)
+	}
+	raw, err := dialTCP(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, Pinned(pin))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return conn, nil
+}
 
 // dialTCP opens a connection to an https address, through the proxy that the
 // environment names as every other way to the service does.

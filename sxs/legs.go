@@ -1,0 +1,85 @@
+package sxs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/deskyard/deskyard/relay"
+	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/socket"
+)
+
+// Dial is what the agent has the stack do for a client: connect the RDP server with a
+// gateway. It is the stack's, so that sessions go on while the agent restarts or is
+// updated.
+type Dial struct {
+	reverse.Leg
+	URLs []string `json:"urls"` // of the gateway, most likely first
+	Pin  string   `json:"pin"`
+}
+
+const (
+	// legWithin bounds the dial: a client waits.
+	legWithin = 15 * time.Second
+	// maxLegs is well above what one machine's desktops can be.
+	maxLegs = 1000
+)
+
+// legs are the connections between the RDP server and gateways.
+type legs struct {
+	log      *slog.Logger
+	rdp      string // address of the RDP server
+	sessions relay.Sessions
+	wg       sync.WaitGroup
+}
+
+// open connects both ends and returns; the bytes flow until either is closed.
+func (l *legs) open(ctx context.Context, d Dial) error {
+	if !reverse.LegID(d.ID) || len(d.URLs) == 0 {
+		return &socket.Error{Status: http.StatusBadRequest, Message: "the leg has no id, or no address to dial"}
+	}
+	if l.sessions.Len() >= maxLegs {
+		return fmt.Errorf("%d connections are open on this machine already", maxLegs)
+	}
+	ctx, cancel := context.WithTimeout(ctx, legWithin)
+	defer cancel()
+	var dialer net.Dialer
+	host, err := dialer.DialContext(ctx, "tcp", l.rdp)
+	if err != nil {
+		return fmt.Errorf("the RDP server does not answer on %s: %w", l.rdp, err)
+	}
+	var tried []error
+	for _, base := range d.URLs {
+		gateway, err := reverse.DialLeg(ctx, base, d.Pin, d.Leg)
+		if err != nil {
+			tried = append(tried, fmt.Errorf("dial the gateway %s: %w", base, err))
+			continue
+		}
+		l.wg.Go(func() {
+			end := l.sessions.Run(d.ID, gateway, host, 0)
+			l.log.Info("leg ended", "leg", d.ID, "gateway", base, "reason", end.Reason, "in", end.FromClient, "out", end.FromHost)
+		})
+		l.log.Info("leg opened", "leg", d.ID, "gateway", base)
+		return nil
+	}
+	return errors.Join(append(tried, host.Close())...)
+}
+
+// close ends every leg: the stack itself stops.
+func (l *legs) close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // nothing is waited for
+	l.sessions.Drain(ctx)
+	l.wg.Wait()
+}
+
+// Dial connects the machine's RDP server with a gateway, and returns when it is.
+func (c *Client) Dial(ctx context.Context, d Dial) error {
+	return c.socket.Call(ctx, http.MethodPost, "/v1/legs", d, nil)
+}
