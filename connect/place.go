@@ -3,6 +3,7 @@ package connect
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -128,6 +129,9 @@ func (s *Service) wake(ctx context.Context, p *pool, ask map[string]arm.Resource
 		switch live[id.Key()].Power {
 		case "stopped", "deallocated", "hibernated":
 			m.power.off = true
+			if m.power.at.Sub(m.power.started) > refusedAfter {
+				m.power.started = time.Time{} // it was refused, or did not hold: the next user's wish tries again
+			}
 		case "starting":
 			m.power.off = true
 			m.power.started = m.power.at
@@ -139,6 +143,9 @@ func (s *Service) wake(ctx context.Context, p *pool, ask map[string]arm.Resource
 		}
 	}
 }
+
+// refusedAfter is how long an order to start may go without the machine starting.
+const refusedAfter = 30 * time.Second
 
 // starter is whom machines are started by when a user connects.
 var starter = deskyard.Principal{Name: "Start VM on connect", Kind: "Application"}

@@ -179,11 +179,12 @@ func follow(slots []deskyard.Slot, sessions []deskyard.UserSession, host string,
 	slices.SortFunc(sessions, func(a, b deskyard.UserSession) int {
 		return cmp.Or(a.CreateTime.Compare(b.CreateTime), cmp.Compare(a.ID, b.ID))
 	})
+	users := principals(slots, sessions)
 	seen := map[string]int{}
 	for _, u := range sessions {
-		key := holder(u, left)
+		key := holder(u, users)
 		if seen[key]++; seen[key] > 1 {
-			key += "#" + strconv.Itoa(seen[key]) // a user's second session takes a place too
+			key += another + strconv.Itoa(seen[key]) // a user's second session takes a place too
 		}
 		slot, has := left[key]
 		delete(left, key)
@@ -209,31 +210,38 @@ func follow(slots []deskyard.Slot, sessions []deskyard.UserSession, host string,
 	return put, gone
 }
 
-// holder is the user whose slot a session takes. Hosts name their users by principal
-// name; where one knows accounts of its own only, the pending slot of the user whose
-// name begins like the account is that session's.
-func holder(u deskyard.UserSession, slots map[string]deskyard.Slot) string {
-	name := deskyard.SlotUser(cmp.Or(u.User, u.Account))
-	if _, has := slots[name]; has || strings.Contains(name, "@") {
-		return name
-	}
-	account := name[strings.LastIndexByte(name, '\\')+1:]
-	for _, user := range slices.Sorted(keys(slots)) {
-		if local, _, ok := strings.Cut(user, "@"); ok && local == account {
-			return user
+// another goes between a user and the number of the user's second and further slot on a
+// host; no principal name has it.
+const another = " #"
+
+// principals are the users that slots and sessions name by principal name, by the part
+// before the @.
+func principals(slots []deskyard.Slot, sessions []deskyard.UserSession) map[string]string {
+	users := map[string]string{}
+	add := func(user string) {
+		user, _, _ = strings.Cut(user, another)
+		if local, _, ok := strings.Cut(user, "@"); ok && (users[local] == "" || user < users[local]) {
+			users[local] = user
 		}
 	}
-	return name
+	for _, s := range slots {
+		add(s.User)
+	}
+	for _, u := range sessions {
+		add(deskyard.SlotUser(u.User))
+	}
+	return users
 }
 
-func keys(m map[string]deskyard.Slot) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
+// holder is the user whose slot a session takes. Hosts name their users by principal
+// name; where one knows accounts of its own only, a session is that of the user whose
+// name begins like the account.
+func holder(u deskyard.UserSession, users map[string]string) string {
+	name := deskyard.SlotUser(cmp.Or(u.User, u.Account))
+	if strings.Contains(name, "@") {
+		return name
 	}
+	return cmp.Or(users[name[strings.LastIndexByte(name, '\\')+1:]], name)
 }
 
 // Times of the sweep.

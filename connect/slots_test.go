@@ -17,7 +17,8 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // slots reads "user state[!]…"; ! is one whose user is connecting.
 func slots(text ...string) (all []deskyard.Slot) {
 	for _, t := range text {
-		user, state, _ := strings.Cut(t, " ")
+		last := strings.LastIndexByte(t, ' ')
+		user, state := t[:last], t[last+1:]
 		s := deskyard.Slot{Host: "h", User: user, Connection: "c", State: strings.TrimSuffix(state, "!"), Since: noon}
 		if strings.HasSuffix(state, "!") {
 			s.Due = noon.Add(time.Minute)
@@ -41,8 +42,8 @@ func TestSlotsFollowSessions(t *testing.T) {
 		{"one who connects again keeps the place", slots("ann@x Active!"), nil, "ann@x Pending!", ""},
 		{"an account is the user who is named like it", slots("ann@x Pending!", "bob@x Pending!"), []string{`CORP\bob`}, "bob@x Active", ""},
 		{"another's account is not", slots("ann@x Pending!"), []string{"an"}, "an Active", ""},
-		{"a second session takes a second place", slots("ann@x Active"), []string{"ann@x", "ann@x"}, "ann@x#2 Active", ""},
-		{"and gives it back", slots("ann@x Active", "ann@x#2 Active"), []string{"ann@x"}, "", "ann@x#2 Active"},
+		{"a second session takes a second place", slots("ann@x Active"), []string{"ann@x", "ann@x"}, "ann@x #2 Active", ""},
+		{"and gives it back", slots("ann@x Active", "ann@x #2 Active"), []string{"ann@x"}, "", "ann@x #2 Active"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var sessions []deskyard.UserSession
