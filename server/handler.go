@@ -17,9 +17,10 @@ import (
 
 // doors are the handlers that share the one port, by the first part of the path.
 type doors struct {
-	agent      http.Handler // /agent/
-	downloads  http.Handler // /downloads/
-	identity   http.Handler // the issuer's and the directory's paths; claims tells which
+	users      func(path string) http.Handler // the users' doors; nil for a path that is none of theirs
+	agent      http.Handler                   // /agent/
+	downloads  http.Handler                   // /downloads/
+	identity   http.Handler                   // the issuer's and the directory's paths; claims tells which
 	claims     func(path string) bool
 	management http.Handler // everything else
 	probes     *probes
@@ -30,6 +31,10 @@ type doors struct {
 func (d *doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if users := d.users(r.URL.Path); users != nil {
+		users.ServeHTTP(w, r)
+		return
+	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/agent/"):
 		d.agent.ServeHTTP(w, r)

@@ -62,6 +62,7 @@ type service struct {
 	provision    *provision.Service
 	connect      *connect.Service
 	follows      atomic.Pointer[connect.Service] // connect, for writes that others make meanwhile
+	users        users
 	management   *armapi.Server
 	doors        *doors
 }
@@ -83,6 +84,7 @@ func Run(ctx context.Context, c Config, version string, log *slog.Logger) (err e
 		{"open the agents' door", s.openAgents},
 		{"open the machine works", s.openProvision},
 		{"open the connections", s.openConnect},
+		{"open the users' doors", s.openUsers},
 		{"open the doors", s.openDoors},
 		{"serve", s.serve},
 	} {
@@ -222,7 +224,7 @@ func (s *service) openDoors(context.Context) error {
 	s.provision.Use(s.management.InProcess())
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.doors = &doors{
-		agent: s.agents.Handler(), downloads: s.catalogue.Handler(),
+		users: s.users.door, agent: s.agents.Handler(), downloads: s.catalogue.Handler(),
 		identity: s.identity.Handler(), claims: identity.Owns, management: s.management.Handler(),
 		probes: &probes{
 			ready: s.store.Check, gatherer: s.registry,
@@ -235,6 +237,11 @@ func (s *service) openDoors(context.Context) error {
 // close stops what was started, newest first.
 func (s *service) close() error {
 	var errs []error
+	if s.users.gateway != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainFor)
+		s.users.gateway.Close(ctx)
+		cancel()
+	}
 	if s.agents != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainFor)
 		errs = append(errs, s.agents.Close(ctx))

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"net/http"
+
+	"github.com/deskyard/deskyard/feed"
+	"github.com/deskyard/deskyard/gateway"
+	"github.com/deskyard/deskyard/web"
+)
+
+// users are the doors that people come through to their desktops.
+type users struct {
+	gateway *gateway.Gateway
+	relay   http.Handler // the gateway's paths
+	feed    http.Handler
+	web     http.Handler
+}
+
+// openUsers opens them. The gateway is the service's own; others may stand beside it.
+func (s *service) openUsers(context.Context) error {
+	var err error
+	if s.users.gateway, err = gateway.New(gateway.Options{
+		Brokerage: s.connect, Name: "service", URLs: s.config.AgentURL, Origins: []string{s.config.PublicURL}, Registry: s.registry, Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.users.relay = s.users.gateway.Handler()
+	key, err := signingKey(s.config.keysFolder(), "feed")
+	if err != nil {
+		return err
+	}
+	door, err := feed.New(feed.Options{
+		Connections: s.connect, Accounts: s.identity, PublicURL: s.config.PublicURL, Gateway: s.config.PublicURL, Domain: s.config.Domain,
+		Key: key.Seed(), Signer: s.certificates.signer, Log: s.log, Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	s.users.feed = door.Handler()
+	s.users.web, err = web.New(web.Options{})
+	return err
+}
+
+// door finds whose path it is; nil for none of theirs.
+func (u *users) door(path string) http.Handler {
+	switch {
+	case gateway.Owns(path):
+		return u.relay
+	case feed.Owns(path):
+		return u.feed
+	case web.Owns(path):
+		return u.web
+	}
+	return nil
+}
+
+// signer is what connection files are signed with: what people trust the server by.
+func (s *certificates) signer() (crypto.PrivateKey, []*x509.Certificate, error) {
+	pair := s.public.Load()
+	if pair == nil {
+		pair = s.internal.Load()
+	}
+	var chain []*x509.Certificate
+	for _, der := range pair.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, nil, err
+		}
+		chain = append(chain, c)
+	}
+	return pair.PrivateKey, chain, nil
+}
