@@ -125,7 +125,7 @@ func (s *Service) redeem(ctx context.Context, id string, user deskyard.Principal
 			return deskyard.ErrTicketUsed
 		}
 		c.Gateway, c.Door = r.Gateway, r.Door
-		c.Client = merged(c.Client, r.Client)
+		c.Client = merged(c.Client, clipped(r.Client))
 		if err := tx.PutConnection(ctx, c); err != nil {
 			return err
 		}

@@ -318,3 +318,19 @@ func TestAPoolClosedToClientsTakesNone(t *testing.T) {
 	_, err := y.connect("ann")
 	wantFailure(t, err, connect.NetworkAccess)
 }
+
+func TestWhatOthersSayIsStoredWithinBounds(t *testing.T) {
+	y := newYard(t, 1)
+	long := strings.Repeat("ä", 5000)
+	started, err := y.s.Connect(t.Context(), user("ann"), y.desktop, connect.Ask{Door: deskyard.DoorWeb, Client: deskyard.ClientInfo{Name: long, Type: long}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.s.Ended(t.Context(), deskyard.ConnectionEnd{Connection: started.Connection, Reason: long, Stages: make([]deskyard.ConnectionStage, 9999)}); err != nil {
+		t.Fatal(err)
+	}
+	c := y.connection(started.Connection)
+	if len(c.Client.Name) > 256 || !strings.HasPrefix(long, c.Client.Name) || len(c.Failure.Message) > 400 || len(c.Stages) > 40 || !c.Ended.Equal(y.now()) {
+		t.Errorf("stored %d, %d, %d", len(c.Client.Name), len(c.Failure.Message), len(c.Stages))
+	}
+}

@@ -47,7 +47,7 @@ func (s *Service) Connect(ctx context.Context, p deskyard.Principal, resource ar
 	if err != nil {
 		return Started{}, fmt.Errorf("make the id of a connection: %w", err)
 	}
-	c := deskyard.Connection{ID: id.String(), UserID: p.ObjectID, User: p.Name, Resource: resource, Door: ask.Door, Client: ask.Client,
+	c := deskyard.Connection{ID: id.String(), UserID: p.ObjectID, User: p.Name, Resource: resource, Door: ask.Door, Client: clipped(ask.Client),
 		State: deskyard.ConnectionStarted, Started: s.now()}
 	started := Started{Connection: c.ID}
 	r, err := s.entitled(ctx, p, resource)
@@ -73,6 +73,19 @@ func (s *Service) Connect(ctx context.Context, p deskyard.Principal, resource ar
 	started.Host, started.Resource = c.Host.Name(), r
 	started.Ticket, started.Expires = s.ticket(c)
 	return started, nil
+}
+
+// clip bounds what others say of themselves before it is stored.
+func clip(s string) string {
+	const most = 256 // bytes; the longest names of devices and programs stay below it
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}
+
+func clipped(c deskyard.ClientInfo) deskyard.ClientInfo {
+	return deskyard.ClientInfo{Name: clip(c.Name), OS: clip(c.OS), Type: clip(c.Type), Version: clip(c.Version), Address: clip(c.Address)}
 }
 
 // refused records a connection that ends before it began.

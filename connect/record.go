@@ -92,6 +92,9 @@ func withStages(have, more []deskyard.ConnectionStage) []deskyard.ConnectionStag
 // a connection whose record is no longer kept, is no error.
 func (s *Service) Ended(ctx context.Context, e deskyard.ConnectionEnd) error {
 	var host arm.ResourceID
+	if e.At.IsZero() {
+		e.At = s.now()
+	}
 	err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		c, err := tx.Connection(ctx, e.Connection)
 		if arm.IsMissing(err) || err == nil && !c.Ended.IsZero() {
@@ -133,6 +136,7 @@ func (s *Service) Ended(ctx context.Context, e deskyard.ConnectionEnd) error {
 
 // end completes a record. What ended by a fault, and not by anybody's wish, says so.
 func end(c *deskyard.Connection, e deskyard.ConnectionEnd) {
+	e.Reason = clip(e.Reason)
 	c.Ended, c.Traffic, c.Stages = e.At, e.Traffic, withStages(c.Stages, e.Stages)
 	detail, faulty := strings.CutPrefix(e.Reason, "error: ")
 	switch {

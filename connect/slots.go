@@ -23,16 +23,21 @@ type reports struct {
 }
 
 func (r *reports) note(host string) {
-	r.mu.Lock()
-	if r.hosts == nil {
-		r.hosts = map[string]bool{}
-	}
-	r.hosts[host] = true
-	r.mu.Unlock()
+	r.keep(host)
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
+}
+
+// keep notes a host for the next look, and has nobody look.
+func (r *reports) keep(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.hosts == nil {
+		r.hosts = map[string]bool{}
+	}
+	r.hosts[host] = true
 }
 
 func (r *reports) take() []string {
@@ -52,15 +57,15 @@ func (s *Service) SessionsChanged(hostObjectID string) {
 	s.reported.note(strings.ToLower(hostObjectID))
 }
 
-// Settle has the slots of hosts follow what these reported. Run calls it.
+// Settle has the slots of hosts follow what these reported. Run calls it. A host whose
+// slots could not be written is looked at again with the next report or sweep.
 func (s *Service) Settle(ctx context.Context) {
 	for _, host := range s.reported.take() {
 		if err := s.follow(ctx, host); err != nil {
+			s.reported.keep(host)
 			if ctx.Err() == nil {
 				s.log.Error("slots do not follow the host's sessions", "host", host, "err", err)
 			}
-			s.reported.note(host) // looked at again with the next report or sweep
-			return
 		}
 	}
 }
