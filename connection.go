@@ -104,34 +104,34 @@ type Candidate struct {
 
 // AdmitRequest is what a gateway asks for a client that shows a ticket.
 type AdmitRequest struct {
-	Ticket string
-	Door   string
-	Client ClientInfo
+	Ticket string     `json:"ticket"`
+	Door   string     `json:"door"`
+	Client ClientInfo `json:"client"`
 	// Leg is the id of the reverse connection that the gateway awaits: 128 random
 	// bits in hexadecimal, used once. Gateway is its name and URLs the addresses,
 	// most likely first, at which session hosts reach it.
-	Leg     string
-	Gateway string
-	URLs    []string
+	Leg     string   `json:"leg"`
+	Gateway string   `json:"gateway"`
+	URLs    []string `json:"urls"`
 }
 
 // Admission lets a client through to one host.
 type Admission struct {
-	Connection string
-	HostID     string
-	HostName   string            // for messages, and the name in clients' title bars
-	HostKey    ed25519.PublicKey // must have signed the leg, see reverse.LegProof
-	User       string
+	Connection string            `json:"connection"`
+	HostID     string            `json:"hostId"`
+	HostName   string            `json:"hostName"` // for messages, and the name in clients' title bars
+	HostKey    ed25519.PublicKey `json:"hostKey"`  // must have signed the leg, see reverse.LegProof
+	User       string            `json:"user"`
 	// Certificate is the SHA-256 of the DER of the RDP listener's certificate, as the
 	// host's stack reported it; a gateway that ends TLS at the host pins it.
-	Certificate [32]byte
+	Certificate [32]byte `json:"-"`
 	// SignOn is a credential that the host takes once in the next minute; nil where the
 	// host must ask. It is a secret: never logged.
-	SignOn   *SignOn
-	Redirect Redirection
-	Idle     time.Duration // end the relay after so long without a byte; 0: never
+	SignOn   *SignOn       `json:"-"`
+	Redirect Redirection   `json:"redirect"`
+	Idle     time.Duration `json:"idle"` // end the relay after so long without a byte; 0: never
 	// Application is what a RemoteApp connection starts; "" for a desktop.
-	Application string
+	Application string `json:"application,omitempty"`
 }
 
 // SignOn is a one-time credential.
@@ -146,16 +146,20 @@ func (s SignOn) String() string { return s.Account + " (password withheld)" }
 // Redirection is which of the client's devices a host may use: the pool's RDP
 // properties, enforced where the door allows it.
 type Redirection struct {
-	Clipboard, Drives, Printers, Ports, PnP bool
+	Clipboard bool `json:"clipboard"`
+	Drives    bool `json:"drives"`
+	Printers  bool `json:"printers"`
+	Ports     bool `json:"ports"`
+	PnP       bool `json:"pnp"`
 }
 
 // ConnectionEnd is what a gateway says when a relay is over.
 type ConnectionEnd struct {
-	Connection string
-	Reason     string // client closed | host closed | administrator | idle | gateway stopping | error: …
-	Traffic    Traffic
-	Stages     []ConnectionStage
-	At         time.Time
+	Connection string            `json:"connection"`
+	Reason     string            `json:"reason"` // client closed | host closed | administrator | idle | gateway stopping | error: …
+	Traffic    Traffic           `json:"traffic"`
+	Stages     []ConnectionStage `json:"stages"`
+	At         time.Time         `json:"at"`
 }
 
 // Brokerage is the service as a gateway sees it. In the service's own process it is
