@@ -157,6 +157,9 @@ func (a *Agent) look(ctx context.Context) {
 		if stackErr == nil {
 			r.SxSVersion = stack.Version
 		}
+		if stack.Certificate != "" { // one that cannot be read now has not changed for that
+			r.ListenerCertificate = stack.Certificate
+		}
 		if r.SessionsKnown { // else the last known ones stay, marked as not known now
 			r.Sessions = stack.Sessions
 		}
