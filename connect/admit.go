@@ -83,20 +83,39 @@ func (s *Service) connectFile(ctx context.Context, user deskyard.Principal, t cl
 	if err != nil {
 		return "", ticketInvalid()
 	}
+	ask := Ask{Door: r.Door, Client: r.Client}
+	started, err := s.Connect(ctx, user, resource, ask)
+	var failure *deskyard.ConnectionFailure
+	if !errors.As(err, &failure) || failure.Symbol != broker.Deallocated {
+		return started.Connection, err
+	}
+	if !s.awaitStart(ctx, user, resource) {
+		return "", err
+	}
+	started, err = s.Connect(ctx, user, resource, ask)
+	return started.Connection, err
+}
+
+// awaitStart waits until the user's machine is up, or something else is wrong with it,
+// as long as clients wait; then it is false.
+func (s *Service) awaitStart(ctx context.Context, user deskyard.Principal, resource arm.ResourceID) bool {
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
+	poll := time.NewTicker(s.poll)
+	defer poll.Stop()
 	for {
-		started, err := s.Connect(ctx, user, resource, Ask{Door: r.Door, Client: r.Client})
-		var failure *deskyard.ConnectionFailure
-		if err == nil || !errors.As(err, &failure) || failure.Symbol != broker.Deallocated {
-			return started.Connection, err
-		}
-		again := time.NewTimer(startPoll)
 		select {
 		case <-ctx.Done():
-			again.Stop()
-			return "", err
-		case <-again.C:
+			return false
+		case <-poll.C:
+		}
+		r, err := s.entitled(ctx, user, resource)
+		if err != nil {
+			return true // Connect says what it is
+		}
+		o, err := s.rehearse(ctx, user.Name, r)
+		if err != nil || o.Failure == nil || o.Failure.Symbol != broker.Deallocated {
+			return true
 		}
 	}
 }

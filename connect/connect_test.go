@@ -334,3 +334,69 @@ func TestWhatOthersSayIsStoredWithinBounds(t *testing.T) {
 		t.Errorf("stored %d, %d, %d", len(c.Client.Name), len(c.Failure.Message), len(c.Stages))
 	}
 }
+
+// stopped are relays that note what they were told to end.
+type stopped []string
+
+func (s *stopped) Disconnect(connection, reason string) bool {
+	*s = append(*s, connection+" "+reason)
+	return true
+}
+
+func TestReleasingAPlaceEndsItsRelay(t *testing.T) {
+	y := newYard(t, 1)
+	var relays stopped
+	y.s.Use(&relays)
+	a, err := y.admit(y.mustConnect("ann").Ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.s.Connected(t.Context(), a.Connection, nil); err != nil {
+		t.Fatal(err)
+	}
+	y.pass(4 * time.Minute) // at the host's sign-in page
+	if err := y.s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := y.slots(y.hosts[0]); got != "ann Pending" {
+		t.Fatalf("slots while the user signs in: %s", got)
+	}
+	if err := y.s.Release(t.Context(), y.hosts[0], "ANN@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(stopped{a.Connection + " administrator"}, relays); d != "" || y.slots(y.hosts[0]) != "" {
+		t.Errorf("%s; slots %s", d, y.slots(y.hosts[0]))
+	}
+}
+
+func TestANativeClientWaitsForItsMachine(t *testing.T) {
+	y := newYard(t, 1, startsVMs)
+	y.s.PollEvery(time.Millisecond)
+	y.down[y.hosts[0]], y.power["h00000"] = true, "deallocated"
+	ticket, _ := y.s.FileTicket(user("ann"), y.desktop)
+	admitted := make(chan error, 1)
+	go func() {
+		_, err := y.admit(ticket)
+		admitted <- err
+	}()
+	for started := false; !started; {
+		select {
+		case err := <-admitted:
+			t.Fatalf("it did not wait: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+		y.mu.Lock()
+		started = len(y.ordered) > 0
+		y.mu.Unlock()
+	}
+	y.mu.Lock()
+	delete(y.down, y.hosts[0]) // it is up
+	y.mu.Unlock()
+	if err := <-admitted; err != nil {
+		t.Fatal(err)
+	}
+	page, err := y.s.Connections(t.Context(), deskyard.ConnectionQuery{User: "ann@example.org"})
+	if err != nil || len(page.Items) != 2 {
+		t.Errorf("%d records of one wait, %v", len(page.Items), err)
+	}
+}

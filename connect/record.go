@@ -247,8 +247,8 @@ func (s *Service) Pending(ctx context.Context, q deskyard.SlotQuery) (map[string
 	return all, nil
 }
 
-// Release gives a user's pending place on a host back, and ends the record of the
-// connection that it was reserved for. Where there is none, nothing is to be done.
+// Release gives a user's pending place on a host back, and ends the connection that it
+// was reserved for, relay and all. Where there is none, nothing is to be done.
 func (s *Service) Release(ctx context.Context, hostObjectID, user string) error {
 	slots, err := s.o.Store.Slots(ctx, deskyard.SlotQuery{Host: hostObjectID})
 	if err != nil {
@@ -257,6 +257,9 @@ func (s *Service) Release(ctx context.Context, hostObjectID, user string) error 
 	for _, slot := range slots {
 		if slot.User != deskyard.SlotUser(user) || slot.State != deskyard.SlotPending {
 			continue
+		}
+		if s.relays != nil { // its user may be at the host's own sign-in page
+			s.relays.Disconnect(slot.Connection, "administrator")
 		}
 		err := s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 			gone, err := tx.ReleaseSlot(ctx, slot)

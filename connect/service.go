@@ -34,6 +34,12 @@ type Machines interface {
 	Wake(kind string, id arm.ResourceID)
 }
 
+// Relays are whoever relays connections; package gateway's Gateway is one.
+type Relays interface {
+	// Disconnect ends a connection's relay; false where it is not there.
+	Disconnect(connection, reason string) bool
+}
+
 // Options make a Service. Store, Fleet, Dialer, Access, People and Key are required.
 type Options struct {
 	Store    deskyard.Store
@@ -65,6 +71,8 @@ type Service struct {
 
 	published publications
 	reported  reports
+	relays    Relays        // see Use; may be nil
+	poll      time.Duration // between looks whether a machine is up
 }
 
 var _ deskyard.Brokerage = (*Service)(nil)
@@ -83,9 +91,13 @@ func New(o Options) (*Service, error) {
 	if o.FileLife == 0 {
 		o.FileLife = DefaultFileLife
 	}
-	return &Service{o: o, now: o.Now, log: o.Log, count: newCounts(o.Registry), pools: map[string]*pool{},
+	return &Service{o: o, now: o.Now, log: o.Log, count: newCounts(o.Registry), pools: map[string]*pool{}, poll: startPoll,
 		reported: reports{wake: make(chan struct{}, 1)}}, nil
 }
+
+// Use sets who relays connections. The gateway is made of the Service and the Service
+// ends what the gateway relays, so one of them comes second: call it before Run.
+func (s *Service) Use(r Relays) { s.relays = r }
 
 // sweepEvery is how often slots are looked for whose time is over: well within the two
 // minutes that they are kept for.
