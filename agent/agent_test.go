@@ -324,10 +324,11 @@ func TestTheChainMustLeadToThePinnedCA(t *testing.T) {
 	evil, evilKey := issue(t, past(), nil, nil)
 	leaf, leafKey := issue(t, leafFor(reverse.ServerName), ca, caKey)
 	other, _ := issue(t, leafFor("public.example.org"), ca, caKey)
+	gateway, _ := issue(t, leafFor(reverse.GatewayName), ca, caKey)
 	forged, _ := issue(t, leafFor(reverse.ServerName), evil, evilKey)
 	_ = leafKey
 	pin := reverse.PinOf(ca)
-	if err := reverse.VerifyChain([]*x509.Certificate{leaf, ca}, pin); err != nil {
+	if err := reverse.VerifyChain([]*x509.Certificate{leaf, ca}, pin, reverse.ServerName); err != nil {
 		t.Errorf("the service itself: %v", err)
 	}
 	for name, chain := range map[string][]*x509.Certificate{
@@ -335,16 +336,17 @@ func TestTheChainMustLeadToThePinnedCA(t *testing.T) {
 		"another service":                 {forged, evil},
 		"a forged leaf with the right CA": {forged, ca},
 		"a leaf of the CA for people":     {other, ca},
+		"a gateway of the service":        {gateway, ca},
 		"a chain without its CA":          {leaf},
 	} {
-		if err := reverse.VerifyChain(chain, pin); !errors.Is(err, reverse.ErrWrongCA) {
+		if err := reverse.VerifyChain(chain, pin, reverse.ServerName); !errors.Is(err, reverse.ErrWrongCA) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := reverse.VerifyChain([]*x509.Certificate{leaf}, reverse.PinOf(leaf)); !errors.Is(err, reverse.ErrWrongCA) {
+	if err := reverse.VerifyChain([]*x509.Certificate{leaf}, reverse.PinOf(leaf), reverse.ServerName); !errors.Is(err, reverse.ErrWrongCA) {
 		t.Errorf("a leaf that is pinned as if it were a CA: %v", err)
 	}
-	err := reverse.VerifyChain([]*x509.Certificate{forged, evil}, pin)
+	err := reverse.VerifyChain([]*x509.Certificate{forged, evil}, pin, reverse.ServerName)
 	if !strings.Contains(err.Error(), pin) || !strings.Contains(err.Error(), reverse.PinOf(evil)) {
 		t.Errorf("the error does not name both pins: %v", err)
 	}

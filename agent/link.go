@@ -90,7 +90,7 @@ func (a *Agent) link(ctx context.Context, st State) error {
 func dial(ctx context.Context, base, pin string) (*frames, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
-	conn, err := reverse.Dial(ctx, base, pin)
+	conn, err := reverse.Dial(ctx, base, reverse.Pinned(pin))
 	if err != nil {
 		return nil, err
 	}

@@ -19,9 +19,9 @@ var proxyFor = http.ProxyFromEnvironment
 // dialTime bounds an answer of a proxy where the caller set no deadline.
 const dialTime = 15 * time.Second
 
-// Dial opens TLS with the service, or a gateway of it, at an https address: through the
-// proxy that the environment names, and with nobody but who has the pinned CA.
-func Dial(ctx context.Context, base, pin string) (*tls.Conn, error) {
+// Dial opens TLS with the service (trust is Pinned's), or a gateway of it (PinnedGateway's),
+// at an https address, through the proxy that the environment names.
+func Dial(ctx context.Context, base string, trust *tls.Config) (*tls.Conn, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func Dial(ctx context.Context, base, pin string) (*tls.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, Pinned(pin))
+	conn := tls.Client(raw, trust)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}

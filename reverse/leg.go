@@ -16,8 +16,8 @@ import (
 //	agent ── result {account} ─▶ service ── admission {host key} ─▶ gateway
 //	gateway checks the signature, then bytes of RDP flow both ways, unframed
 //
-// The agent pins the gateway as it pins the service: same CA, same ServerName, same
-// ALPN. A leg's id is 128 random bits, awaited once and for LegWait: a signature
+// The agent pins the gateway as it pins the service: same CA, same ALPN, and GatewayName
+// where that has ServerName. A leg's id is 128 random bits, awaited once and for LegWait: a signature
 // over it cannot be used again.
 const (
 	LegPath     = "/agent/v1/leg/"

@@ -21,7 +21,7 @@ type Leg struct {
 
 // DialLeg opens a leg at a gateway. What is read and written then is the client's stream.
 func DialLeg(ctx context.Context, base, pin string, leg Leg) (io.ReadWriteCloser, error) {
-	conn, err := Dial(ctx, base, pin)
+	conn, err := Dial(ctx, base, PinnedGateway(pin))
 	if err != nil {
 		return nil, err
 	}

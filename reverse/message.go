@@ -15,6 +15,9 @@ const (
 	LinkPath     = "/agent/v1/link"
 	ALPN         = "deskyard-agent/1"
 	ServerName   = "agents.deskyard.internal"
+	// GatewayName is what hosts check at a gateway. One that stands elsewhere has no
+	// certificate for ServerName: who breaks into it commands no host.
+	GatewayName = "gateways.deskyard.internal"
 )
 
 // Bounds, in bytes. A report of 500 sessions is some 150 KiB.

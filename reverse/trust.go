@@ -14,24 +14,29 @@ import (
 // is of: another service, or somebody between.
 var ErrWrongCA = errors.New("the server's certificate is not of the service that this machine trusts")
 
-// Pinned is the TLS configuration that trusts the CA with that pin and nothing
-// else. No date is looked at: a machine with a wrong clock must be able to link,
+// Pinned is the TLS configuration that trusts the service of the CA with that pin and
+// nothing else. No date is looked at: a machine with a wrong clock must be able to link,
 // and the pin is what is trusted.
-func Pinned(pin string) *tls.Config {
+func Pinned(pin string) *tls.Config { return pinned(pin, ServerName) }
+
+// PinnedGateway is Pinned for a gateway of that service, which may be the service itself.
+func PinnedGateway(pin string) *tls.Config { return pinned(pin, GatewayName) }
+
+func pinned(pin, name string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		ServerName: ServerName,
+		ServerName: name,
 		NextProtos: []string{ALPN, "http/1.1"},
 		// The standard verification would ask the clock and the system's roots;
 		// VerifyConnection replaces it whole.
 		InsecureSkipVerify: true,
-		VerifyConnection:   func(cs tls.ConnectionState) error { return VerifyChain(cs.PeerCertificates, pin) },
+		VerifyConnection:   func(cs tls.ConnectionState) error { return VerifyChain(cs.PeerCertificates, pin, name) },
 	}
 }
 
 // VerifyChain checks that the chain holds a CA with that pin, that its leaf is
-// signed by it, and that the leaf is the agents' one.
-func VerifyChain(chain []*x509.Certificate, pin string) error {
+// signed by it, and that the leaf is for that name: ServerName or GatewayName.
+func VerifyChain(chain []*x509.Certificate, pin, name string) error {
 	if len(chain) == 0 {
 		return fmt.Errorf("%w: it showed no certificate", ErrWrongCA)
 	}
@@ -48,7 +53,7 @@ func VerifyChain(chain []*x509.Certificate, pin string) error {
 		if ca.NotBefore.After(at) {
 			at = ca.NotBefore
 		}
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: ServerName, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrWrongCA, err)
 		}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/durable"
+	"github.com/deskyard/deskyard/reverse"
 )
 
 // Lives of the service's own certificates. The CA is pinned by every session host
@@ -146,7 +147,7 @@ func serialNumber() (*big.Int, error) {
 
 // hostNames are the names a fresh leaf answers to.
 func hostNames(c Config) []string {
-	names := []string{"localhost", "127.0.0.1", "::1", AgentName}
+	names := []string{"localhost", "127.0.0.1", "::1", AgentName, reverse.GatewayName}
 	if h, err := os.Hostname(); err == nil {
 		names = append(names, h)
 	}
