@@ -1,8 +1,11 @@
 package connect_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -398,5 +401,37 @@ func TestANativeClientWaitsForItsMachine(t *testing.T) {
 	page, err := y.s.Connections(t.Context(), deskyard.ConnectionQuery{User: "ann@example.org"})
 	if err != nil || len(page.Items) != 2 {
 		t.Errorf("%d records of one wait, %v", len(page.Items), err)
+	}
+}
+
+// signed is a ticket of the service's own key with these claims.
+func signed(payload string) string {
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	proof := ed25519.Sign(key, []byte("deskyard connection ticket v1\n"+payload))
+	return base64.RawURLEncoding.EncodeToString([]byte(payload)) + "." + base64.RawURLEncoding.EncodeToString(proof)
+}
+
+func TestATicketMustAgreeWithItsConnection(t *testing.T) {
+	y := newYard(t, 2)
+	started := y.mustConnect("ann")
+	ann, bob := user("ann").ObjectID, user("bob").ObjectID
+	exp := y.now().Unix() + 30
+	for name, ticket := range map[string]string{
+		"another's":         fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q,"exp":%d}`, bob, started.Connection, y.hosts[0], exp),
+		"to another host":   fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q,"exp":%d}`, ann, started.Connection, y.hosts[1], exp),
+		"of no connection":  fmt.Sprintf(`{"for":"connection","user":%q,"connection":"none","host":%q,"exp":%d}`, ann, y.hosts[0], exp),
+		"for nothing":       fmt.Sprintf(`{"for":"","user":%q,"exp":%d}`, ann, exp),
+		"to no resource":    fmt.Sprintf(`{"for":"file","user":%q,"resource":"","exp":%d}`, ann, exp),
+		"without an expiry": fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q}`, ann, started.Connection, y.hosts[0]),
+	} {
+		if _, err := y.admit(signed(ticket)); err == nil {
+			t.Errorf("a ticket %s was taken", name)
+		} else if f := new(deskyard.ConnectionFailure); !errors.As(err, &f) || f.Symbol != connect.TicketInvalid {
+			t.Errorf("a ticket %s: %v", name, err)
+		}
+	}
+	// None of these burnt the true one.
+	if _, err := y.admit(signed(fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q,"exp":%d}`, ann, started.Connection, y.hosts[0], exp))); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -83,11 +83,15 @@ func (p *pool) takeStale() (hosts map[string]arm.ResourceID, model bool) {
 // errNoPool is answered for a pool that does not exist.
 var errNoPool = errors.New("the host pool does not exist")
 
+// rereadMost is how many changed rows are read one by one; beyond it, reading the whole
+// pool takes less.
+const rereadMost = 2000
+
 // freshen brings the view up to date with the store. The caller holds p.mu.
 func (s *Service) freshen(ctx context.Context, p *pool) error {
 	hosts, model := p.takeStale()
 	var err error
-	if !p.loaded {
+	if !p.loaded || len(hosts) > rereadMost {
 		err = s.load(ctx, p)
 	} else {
 		err = s.reread(ctx, p, hosts, model)
