@@ -126,6 +126,8 @@ func (c *plainJSON) report(r *deskyard.HostReport) bool {
 			return array(c, &r.Components, c.component)
 		case "sessionsKnown":
 			return c.boolean(&r.SessionsKnown)
+		case "listenerCertificate":
+			return c.text(&r.ListenerCertificate)
 		case "tzOffset":
 			return c.integer(&r.TimeZoneOffset)
 		}
