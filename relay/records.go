@@ -36,13 +36,7 @@ type Records struct {
 
 // NewRecords wraps a connection before TLS is spoken on it.
 func NewRecords(conn net.Conn) *Records {
-	r := &Records{Conn: conn}
-	if s, ok := conn.(syscall.Conn); ok {
-		if raw, err := s.SyscallConn(); err == nil {
-			r.raw = raw
-		}
-	}
-	return r
+	return &Records{Conn: conn, raw: socketOf(conn)}
 }
 
 // NetConn is the connection below.
@@ -120,8 +114,8 @@ func (r *Records) fill() error {
 	var failed error
 	err := r.raw.Read(func(fd uintptr) bool {
 		r.take()
-		n, failed = ignoringEINTR(func() (int, error) { return syscall.Read(int(fd), r.ahead[r.end:]) })
-		if failed == syscall.EAGAIN {
+		var again bool
+		if n, again, failed = readNow(fd, r.ahead[r.end:]); again {
 			r.releaseEmpty() // the poller waits, without a buffer
 			return false
 		}
@@ -139,15 +133,6 @@ func (r *Records) fill() error {
 		return &net.OpError{Op: "read", Net: "tcp", Addr: r.RemoteAddr(), Err: failed}
 	}
 	return io.EOF
-}
-
-func ignoringEINTR(f func() (int, error)) (int, error) {
-	for {
-		n, err := f()
-		if !errors.Is(err, syscall.EINTR) {
-			return n, err
-		}
-	}
 }
 
 // take makes room behind what is read ahead.
