@@ -28,6 +28,7 @@ func (s *service) openUsers(context.Context) error {
 		return err
 	}
 	s.users.relay = s.users.gateway.Handler()
+	s.connect.Use(s.users.gateway)
 	key, err := signingKey(s.config.keysFolder(), "feed")
 	if err != nil {
 		return err
