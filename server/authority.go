@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -110,14 +111,24 @@ func (a *authority) issue(names []string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the server's key: %w", err)
 	}
+	leaf, err := a.certify(key.Public(), names[0], names, x509.ExtKeyUsageServerAuth)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// certify makes a certificate of a key for the subject and the names (host names and
+// addresses).
+func (a *authority) certify(key crypto.PublicKey, subject string, names []string, uses ...x509.ExtKeyUsage) (*x509.Certificate, error) {
 	serial, err := serialNumber()
 	if err != nil {
 		return nil, err
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]},
+		SerialNumber: serial, Subject: pkix.Name{CommonName: subject},
 		NotBefore: a.now().Add(-backdate), NotAfter: a.now().Add(leafLife),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: uses,
 	}
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
@@ -126,15 +137,15 @@ func (a *authority) issue(names []string) (*tls.Certificate, error) {
 			tmpl.DNSNames = append(tmpl.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key, a.key)
 	if err != nil {
-		return nil, fmt.Errorf("make the server's certificate: %w", err)
+		return nil, fmt.Errorf("make the certificate of %s: %w", subject, err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("read back the server's certificate: %w", err)
+		return nil, fmt.Errorf("read back the certificate of %s: %w", subject, err)
 	}
-	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return leaf, nil
 }
 
 func serialNumber() (*big.Int, error) {

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -10,6 +12,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/deskyard/deskyard/gateway"
 )
 
 // agentProtocol in a ClientHello marks a session host, which trusts the service's
@@ -20,9 +24,10 @@ const agentProtocol = "deskyard-agent/1"
 // session hosts, and to everybody unless an own certificate is configured. Both
 // change without a restart.
 type certificates struct {
-	ca    *authority
-	names []string
-	log   *slog.Logger
+	issue   func() (*tls.Certificate, error) // makes a fresh one of the service's own CA
+	clients *x509.CertPool                   // what gateways show is of; nil: nobody is asked
+	now     func() time.Time
+	log     *slog.Logger
 
 	certFile, keyFile string
 	read              time.Time // newest change of the files when they were read
@@ -32,36 +37,57 @@ type certificates struct {
 }
 
 func newCertificates(ca *authority, c Config, log *slog.Logger) (*certificates, error) {
-	s := &certificates{ca: ca, names: hostNames(c), log: log, certFile: c.TLSCert, keyFile: c.TLSKey}
+	s := &certificates{now: ca.now, log: log, certFile: c.TLSCert, keyFile: c.TLSKey, clients: x509.NewCertPool()}
+	s.issue = func() (*tls.Certificate, error) { return ca.issue(hostNames(c)) }
+	s.clients.AddCert(ca.cert)
 	return s, s.refresh()
 }
 
 // config is the TLS configuration of the one port.
 func (s *certificates) config() *tls.Config {
-	return &tls.Config{
+	c := &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if p := s.public.Load(); p != nil && !slices.Contains(hello.SupportedProtos, agentProtocol) {
+			ours := slices.Contains(hello.SupportedProtos, agentProtocol) || slices.Contains(hello.SupportedProtos, gateway.Protocol)
+			if p := s.public.Load(); p != nil && !ours {
 				return p, nil
 			}
 			return s.internal.Load(), nil
 		},
 	}
+	if s.clients == nil {
+		return c
+	}
+	asking := c.Clone() // gateways only: browsers would trouble people for a certificate
+	asking.ClientAuth, asking.ClientCAs = tls.VerifyClientCertIfGiven, s.clients
+	c.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if slices.Contains(hello.SupportedProtos, gateway.Protocol) {
+			return asking, nil
+		}
+		return nil, nil
+	}
+	return c
 }
 
 // refresh renews the own leaf when a third of its life is left, and reads the
 // configured certificate again when its files have changed.
-func (s *certificates) refresh() error {
-	now := s.ca.now()
-	if c := s.internal.Load(); c == nil || c.Leaf.NotAfter.Sub(now) < leafLife/3 {
-		fresh, err := s.ca.issue(s.names)
-		if err != nil {
-			return err
-		}
-		s.internal.Store(fresh)
-		s.log.Info("server certificate issued", "names", s.names, "until", fresh.Leaf.NotAfter)
+func (s *certificates) refresh() error { return errors.Join(s.renew(), s.reread()) }
+
+func (s *certificates) renew() error {
+	if c := s.internal.Load(); c != nil && c.Leaf.NotAfter.Sub(s.now()) >= leafLife/3 {
+		return nil
 	}
+	fresh, err := s.issue()
+	if err != nil {
+		return err
+	}
+	s.internal.Store(fresh)
+	s.log.Info("server certificate issued", "names", fresh.Leaf.DNSNames, "addresses", fresh.Leaf.IPAddresses, "until", fresh.Leaf.NotAfter)
+	return nil
+}
+
+func (s *certificates) reread() error {
 	if s.certFile == "" {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"net/http"
+	"strings"
 
 	"github.com/deskyard/deskyard/feed"
 	"github.com/deskyard/deskyard/gateway"
@@ -15,6 +16,7 @@ import (
 type users struct {
 	gateway *gateway.Gateway
 	relay   http.Handler // the gateway's paths
+	broker  http.Handler // what gateways elsewhere ask
 	feed    http.Handler
 	web     http.Handler
 }
@@ -28,6 +30,7 @@ func (s *service) openUsers(context.Context) error {
 		return err
 	}
 	s.users.relay = s.users.gateway.Handler()
+	s.users.broker = &gateway.BrokerDoor{Brokerage: s.connect, Who: s.gatewayOf, Renew: s.renewGateway, Log: s.log}
 	s.connect.Use(s.users.gateway)
 	key, err := signingKey(s.config.keysFolder(), "feed")
 	if err != nil {
@@ -48,6 +51,8 @@ func (s *service) openUsers(context.Context) error {
 // door finds whose path it is; nil for none of theirs.
 func (u *users) door(path string) http.Handler {
 	switch {
+	case strings.HasPrefix(path, gateway.BrokerPath):
+		return u.broker
 	case gateway.Owns(path):
 		return u.relay
 	case feed.Owns(path):

@@ -26,6 +26,7 @@ type commands struct {
 	Version versionCommand  `cmd:"" help:"Print the version." group:"service"`
 
 	Component componentCommands `cmd:"" help:"The packages that session hosts install." group:"service"`
+	Gateway   gatewayCommands   `cmd:"" help:"Gateways on machines of their own." group:"service"`
 
 	cli.Commands
 }
