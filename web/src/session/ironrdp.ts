@@ -76,6 +76,8 @@ async function open(box: HTMLElement, grant: Grant, size: Size, name: string): P
 
 function live(element: Element, ui: UserInteraction, ended: Promise<End>, name: string): Live {
   const canvas = element.shadowRoot?.querySelector('canvas') ?? null
+  let over = false
+  void ended.then(() => (over = true))
   canvas?.setAttribute('role', 'application')
   canvas?.setAttribute('aria-label', texts.screen(name))
   return {
@@ -89,7 +91,11 @@ function live(element: Element, ui: UserInteraction, ended: Promise<End>, name: 
       }
       return false
     },
-    close: () => ui.shutdown(),
+    close() {
+      if (over) return // the client throws when it is asked to end what has ended
+      over = true
+      ui.shutdown()
+    },
     focus: () => canvas?.focus({ preventScroll: true }),
     ctrlAltDel: () => ui.ctrlAltDel(),
     windowsKey: () => ui.metaKey(),
@@ -107,6 +113,7 @@ const textOf = (error: unknown) => (isIron(error) ? error.backtrace() : String(e
 /** A host that disconnects in order does so with an ultimatum, which the client reports as an error. */
 function endOf(error: unknown): End {
   const text = textOf(error)
+  console.info('deskyard: the session ended:', text) // for whoever supports the person
   return { orderly: /ultimatum|UserRequested|logoff|disconnected by/i.test(text), text }
 }
 
