@@ -7,6 +7,7 @@
 //	GET  /connect/v1/connections/{id}        what became of it, for its user
 //	GET  /connect/v1/resources/{id}.rdp      a connection file; .rdpw for AVD's own request
 //	GET  /connect/v1/icons/{id}.png|.ico     drawn here: icons of programs are on session hosts
+//	POST /api/arm/v2/connections             AVD's own request, as FreeRDP 3 makes it with a .rdpw file
 //	GET  /RDWeb/Feed/webfeed.aspx            the workspace feed
 //	GET  /RDWeb/FeedLogin/WebFeedLogin.aspx  where its clients sign in, by NTLM with an app password
 //

@@ -18,6 +18,7 @@ import (
 	"github.com/deskyard/deskyard/broker"
 	"github.com/deskyard/deskyard/connect"
 	"github.com/deskyard/deskyard/ntlm"
+	"github.com/deskyard/deskyard/rdp"
 )
 
 // Connections is what users may open, and how they get there; package connect's Service
@@ -49,6 +50,10 @@ type Options struct {
 	Publisher   string // of the workspace feed, as people read it
 	TenantID    string
 	Key         []byte // 32 bytes: authenticates the cookies of feed clients
+
+	// Promise keeps a ticket at the gateway for a client of AVD's own request; nil: that
+	// request is not taken.
+	Promise func(ticket string) (rdp.Redirection, error)
 
 	// Signer gives the key and certificates that connection files are signed with; nil:
 	// they are not, and clients warn of an unknown publisher.
@@ -88,7 +93,7 @@ func New(o Options) (*Door, error) {
 
 // Owns reports whether a path is one of the door's.
 func Owns(path string) bool {
-	return strings.HasPrefix(path, "/connect/v1/") || len(path) >= 7 && strings.EqualFold(path[:7], "/RDWeb/")
+	return strings.HasPrefix(path, "/connect/v1/") || path == avdPath || len(path) >= 7 && strings.EqualFold(path[:7], "/RDWeb/")
 }
 
 // Handler answers the paths of Owns.
@@ -99,6 +104,9 @@ func (d *Door) Handler() http.Handler {
 	mux.HandleFunc("GET /connect/v1/connections/{id}", d.signedIn(d.progress))
 	mux.HandleFunc("GET /connect/v1/resources/{file}", d.signedIn(d.file))
 	mux.HandleFunc("GET /connect/v1/icons/{file}", d.icon)
+	if d.o.Promise != nil {
+		mux.HandleFunc("POST "+avdPath, d.avd)
+	}
 	mux.HandleFunc("GET /rdweb/feed/webfeed.aspx", d.webfeed)
 	mux.HandleFunc("GET /rdweb/feedlogin/webfeedlogin.aspx", d.login)
 	mux.HandleFunc("GET /rdweb/resources/{file}", d.webfeedFile)

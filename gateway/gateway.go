@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ type Gateway struct {
 	sessions relay.Sessions
 	opening  chan struct{} // slots for clients that have no session yet
 	rdg      tsgu.Door
+	promised promises
+	identity func() (*tls.Certificate, error) // made at its first use
 
 	ctx    context.Context // ends when Close has given up on telling ends
 	cancel context.CancelFunc
@@ -69,6 +72,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{o: o, log: o.Log, opening: make(chan struct{}, maxOpening)}
 	g.count = newCounts(o.Registry, g.sessions.Len)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.identity = sync.OnceValues(newIdentity)
 	g.rdg = tsgu.Door{Frames: frames, Serve: g.serveRDG, Log: o.Log}
 	return g, nil
 }
@@ -84,6 +88,7 @@ func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+reverse.LegPath+"{leg}", g.leg)
 	mux.HandleFunc("GET /gateway/v1/rdp", g.web)
+	mux.HandleFunc("GET "+avdPath, g.avd)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.URL.Path) >= len(tsgu.Path) && strings.EqualFold(r.URL.Path[:len(tsgu.Path)], tsgu.Path) {
 			g.rdg.ServeHTTP(w, r)

@@ -45,7 +45,7 @@ func (g *Gateway) web(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	leave()
-	g.run(o, &client{WebSocket: ws, first: first}, host)
+	g.run(o, &client{ws, inTurn{first, ws}}, host)
 }
 
 // mayOpen refuses pages of other sites, which could not have a ticket but could try.
@@ -58,29 +58,33 @@ func (g *Gateway) mayOpen(r *http.Request) bool {
 	return err == nil && (strings.EqualFold(u.Host, r.Host) || slices.ContainsFunc(g.o.Origins, func(o string) bool { return strings.EqualFold(o, origin) }))
 }
 
-// client is the web client's stream; first is what is read before the rest of it.
+// client is the web client's stream.
 type client struct {
 	*relay.WebSocket
-	first io.Reader // nil: nothing more
+	in inTurn
 }
 
-// Read gives the corrected packets of the connection phase, then what comes.
-func (c *client) Read(b []byte) (int, error) {
-	if c.first != nil {
-		n, err := c.first.Read(b)
+func (c *client) Read(b []byte) (int, error) { return c.in.Read(b) }
+
+// Pending is false as long as packets are corrected.
+func (c *client) Pending() bool { return c.in.first == nil && c.WebSocket.Pending() }
+
+// inTurn reads first to its end, if there is one, and then rest.
+type inTurn struct{ first, rest io.Reader }
+
+func (t *inTurn) Read(b []byte) (int, error) {
+	if t.first != nil {
+		n, err := t.first.Read(b)
 		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
-		c.first = nil
+		t.first = nil
 		if n > 0 {
 			return n, nil
 		}
 	}
-	return c.WebSocket.Read(b)
+	return t.rest.Read(b)
 }
-
-// Pending is false as long as packets are corrected.
-func (c *client) Pending() bool { return c.first == nil && c.WebSocket.Pending() }
 
 // greet takes the client from its first message to where RDP begins; first is what it
 // sends until then is over. On an error the client was told.
@@ -128,12 +132,9 @@ func (g *Gateway) negotiate(ctx context.Context, o *opened, q rdp.CleanPathReque
 		}
 		return nil, nil, g.say(ws, code, confirm, fmt.Errorf("negotiate with %s: %w", o.HostName, err))
 	}
-	host := tls.Client(relay.NewRecords(o.leg), pinned(o.Certificate))
-	if err := host.HandshakeContext(ctx); err != nil {
-		return nil, nil, g.say(ws, rdp.CleanPathError{Code: rdp.CleanPathGeneral, HTTP: http.StatusBadGateway}, nil, fmt.Errorf("speak TLS with %s: %w", o.HostName, err))
-	}
-	if err := o.leg.SetDeadline(time.Time{}); err != nil {
-		return nil, nil, err
+	host, err := o.secure(ctx)
+	if err != nil {
+		return nil, nil, g.say(ws, rdp.CleanPathError{Code: rdp.CleanPathGeneral, HTTP: http.StatusBadGateway}, nil, err)
 	}
 	o.stage("negotiate", began)
 	var chain [][]byte
@@ -184,6 +185,15 @@ func negotiate(leg net.Conn, q rdp.CleanPathRequest) (confirm []byte, c rdp.Conf
 		return nil, c, errors.New("it offers RDP's own security only; its security layer must be TLS")
 	}
 	return confirm, c, nil
+}
+
+// secure speaks TLS with the host on its leg, where the negotiation has chosen it.
+func (o *opened) secure(ctx context.Context) (*tls.Conn, error) {
+	host := tls.Client(relay.NewRecords(o.leg), pinned(o.Certificate))
+	if err := host.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("speak TLS with %s: %w", o.HostName, err)
+	}
+	return host, o.leg.SetDeadline(time.Time{})
 }
 
 // pinned is TLS with whoever has that certificate, and nobody else.

@@ -38,7 +38,7 @@ func (s *service) openUsers(context.Context) error {
 	}
 	door, err := feed.New(feed.Options{
 		Connections: s.connect, Accounts: s.identity, PublicURL: s.config.PublicURL, Gateway: s.config.PublicURL, Domain: s.config.Domain,
-		Key: key.Seed(), Signer: s.certificates.signer, Log: s.log, Now: s.now,
+		Key: key.Seed(), Promise: s.users.gateway.Promise, Signer: s.certificates.signer, Log: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
