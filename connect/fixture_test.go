@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,12 +83,42 @@ func folder(t testing.TB) string {
 	return dir
 }
 
+// schema makes an empty schema in PostgreSQL and gives the DSN that leads into it;
+// e2e/postgres.sh has everything here run there too.
+func schema(t testing.TB, dsn string) string {
+	t.Helper()
+	name := "t" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	do := func(statement string) {
+		admin, err := sql.Open("pgx", dsn)
+		if err == nil {
+			_, err = admin.Exec(statement)
+			err = errors.Join(err, admin.Close())
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	do("create schema " + name)
+	t.Cleanup(func() { do("drop schema " + name + " cascade") })
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
 func newYard(t testing.TB, hosts int, change ...func(*deskyard.HostPool)) *yard {
 	t.Helper()
 	y := &yard{t: t, dsn: "sqlite:" + filepath.Join(folder(t), "d.db"), at: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
 		sessions: map[string][]deskyard.UserSession{}, down: map[string]bool{}, power: map[string]string{}, gone: map[string]bool{},
 		pool: group.Provider(desktopSpace, "hostPools", "hp")}
 	y.desktop = group.Provider(desktopSpace, "applicationGroups", "dag").Child("desktops", deskyard.SessionDesktop)
+	if dsn := os.Getenv("DESKYARD_TEST_POSTGRES"); dsn != "" {
+		y.dsn = schema(t, dsn)
+	}
 	y.open()
 	limit := deskyard.Integer(3)
 	p := &deskyard.HostPool{HostPoolType: "Pooled", LoadBalancerType: "BreadthFirst", PreferredAppGroupType: "Desktop", MaxSessionLimit: &limit}
@@ -122,11 +155,7 @@ func (y *yard) open() {
 		y.t.Fatal(err)
 	}
 	if y.db == nil {
-		y.t.Cleanup(func() {
-			if err := y.db.Close(); err != nil {
-				y.t.Error(err)
-			}
-		})
+		y.t.Cleanup(y.close)
 	}
 	y.db = db
 	y.roles = &rbac.Authorizer{Store: db, Now: y.now}
@@ -134,6 +163,13 @@ func (y *yard) open() {
 		Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize)), Now: y.now, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		y.t.Fatal(err)
+	}
+}
+
+// close closes the store; tests that make many yards call it for each.
+func (y *yard) close() {
+	if err := y.db.Close(); err != nil {
+		y.t.Error(err)
 	}
 }
 

@@ -131,6 +131,7 @@ type model struct {
 func TestNoSlotOutlivesItsConnectionAndSession(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		y := newYard(t, 3, limited(4))
+		defer y.close()
 		m := &model{y: y, sessions: map[string][]string{}}
 		ctx := context.Background()
 		for range rapid.IntRange(1, 40).Draw(rt, "events") {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs the store's conformance suite against a real PostgreSQL: starts a server in
-# a temporary directory on a loopback port, and stops it again whatever
-# happens. Needs Debian's "postgresql" package. Arguments go to go test.
+# Runs the store's conformance suite, and that of connections on it, against a real
+# PostgreSQL: starts a server in a temporary directory on a loopback port, and stops
+# it again whatever happens. Needs Debian's "postgresql" package. Arguments go to go test.
 set -eu
 
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
@@ -60,7 +60,7 @@ done
 
 cd "$repo"
 if DESKYARD_TEST_POSTGRES="postgres://deskyard:$password@127.0.0.1:$port/postgres?sslmode=disable" \
-	go test -count=1 "$@" ./sqlstore; then
+	go test -count=1 -p 1 "$@" ./sqlstore ./connect; then
 	echo "postgres: ok ($("$bin/postgres" --version))"
 else
 	echo "postgres: FAIL ($("$bin/postgres" --version))"
