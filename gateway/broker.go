@@ -19,6 +19,7 @@ import (
 //	admit        deskyard.AdmitRequest -> the admission, or 409 and why not
 //	connected    connection, stages
 //	ended        deskyard.ConnectionEnd
+//	orders       number of the last one -> what to do since, once there is something
 //	certificate  a key that the gateway made -> its next certificate
 //
 // A gateway shows its client certificate, and Protocol in its ClientHello: the service
@@ -32,6 +33,7 @@ const (
 	verbAdmit       = "admit"
 	verbConnected   = "connected"
 	verbEnded       = "ended"
+	verbOrders      = "orders"
 	verbCertificate = "certificate"
 
 	maxBroker = 64 << 10 // bytes of a body; tickets and stages have some hundreds
@@ -86,8 +88,9 @@ type BrokerDoor struct {
 	// the service's, is told to the caller.
 	Who func(*http.Request) (name string, err error)
 	// Renew certifies a new public key (DER) for the caller; the answer is PEM.
-	Renew func(r *http.Request, key []byte) (certificate string, err error)
-	Log   *slog.Logger
+	Renew  func(r *http.Request, key []byte) (certificate string, err error)
+	Orders *Orders
+	Log    *slog.Logger
 }
 
 // ServeHTTP implements http.Handler for the paths below BrokerPath.
@@ -117,6 +120,10 @@ func (d *BrokerDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case verbEnded:
 		carry(d, w, r, name, func(ctx context.Context, e deskyard.ConnectionEnd) (nothing, error) {
 			return nothing{}, d.Brokerage.Ended(ctx, e)
+		})
+	case verbOrders:
+		carry(d, w, r, name, func(ctx context.Context, q orderQuery) (orderAnswer, error) {
+			return d.Orders.wait(ctx, q.After)
 		})
 	case verbCertificate:
 		carry(d, w, r, name, func(_ context.Context, q renewal) (renewed, error) {

@@ -72,6 +72,7 @@ func (ca *testCA) issue(t *testing.T, name string) *tls.Certificate {
 type book struct {
 	admission deskyard.Admission
 	err       error
+	orders    Orders
 	asked     deskyard.AdmitRequest
 	stages    []deskyard.ConnectionStage
 	end       deskyard.ConnectionEnd
@@ -98,7 +99,7 @@ func serveBook(t *testing.T, b *book, before ...string) *Remote {
 	ca := newTestCA(t)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
-	door := &BrokerDoor{Brokerage: b, Log: slog.New(slog.DiscardHandler),
+	door := &BrokerDoor{Brokerage: b, Orders: &b.orders, Log: slog.New(slog.DiscardHandler),
 		Who: func(r *http.Request) (string, error) {
 			if len(r.TLS.VerifiedChains) == 0 {
 				return "", errors.New("no certificate")

@@ -69,6 +69,14 @@ func (r *Remote) Renew(ctx context.Context, key crypto.PublicKey) (string, error
 	return a.Certificate, err
 }
 
+// orders asks what to do since an order; it waits until there is something.
+func (r *Remote) orders(ctx context.Context, after uint64) (a orderAnswer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, waitOrders+greetWithin)
+	defer cancel()
+	err = r.call(ctx, verbOrders, orderQuery{after}, &a)
+	return a, err
+}
+
 // Close ends connections that are kept for later.
 func (r *Remote) Close() { r.client.CloseIdleConnections() }
 

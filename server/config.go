@@ -21,10 +21,11 @@ type Config struct {
 	Bootstrap string `help:"Write endpoint and first credentials to this file (mode 0600) once the service is ready." env:"DESKYARD_BOOTSTRAP_FILE" type:"path" placeholder:"FILE"`
 	Database  string `help:"sqlite:PATH or postgres://… (default: SQLite in the data folder)." env:"DESKYARD_DATABASE" placeholder:"DSN"`
 
-	PublicURL string   `help:"How clients reach the service (default: https://localhost:PORT)." name:"public-url" env:"DESKYARD_PUBLIC_URL" placeholder:"URL"`
-	AgentURL  []string `help:"How session hosts reach the service, in the order to try (default: the public URL)." name:"agent-url" env:"DESKYARD_AGENT_URL" placeholder:"URL"`
-	TLSCert   string   `help:"Certificate chain to show to people and tools instead of the service's own." name:"tls-cert" env:"DESKYARD_TLS_CERT" type:"path" placeholder:"FILE"`
-	TLSKey    string   `help:"Key of --tls-cert." name:"tls-key" env:"DESKYARD_TLS_KEY" type:"path" placeholder:"FILE"`
+	PublicURL  string   `help:"How clients reach the service (default: https://localhost:PORT)." name:"public-url" env:"DESKYARD_PUBLIC_URL" placeholder:"URL"`
+	AgentURL   []string `help:"How session hosts reach the service, in the order to try (default: the public URL)." name:"agent-url" env:"DESKYARD_AGENT_URL" placeholder:"URL"`
+	GatewayURL string   `help:"Gateway that clients are sent to (default: the public URL, where the service's own is)." name:"gateway-url" env:"DESKYARD_GATEWAY_URL" placeholder:"URL"`
+	TLSCert    string   `help:"Certificate chain to show to people and tools instead of the service's own." name:"tls-cert" env:"DESKYARD_TLS_CERT" type:"path" placeholder:"FILE"`
+	TLSKey     string   `help:"Key of --tls-cert." name:"tls-key" env:"DESKYARD_TLS_KEY" type:"path" placeholder:"FILE"`
 
 	Subscription string           `help:"Display name of the subscription." default:"Deskyard" env:"DESKYARD_SUBSCRIPTION_NAME"`
 	Domain       string           `help:"Domain of local users' names." default:"deskyard.local" env:"DESKYARD_DOMAIN"`
@@ -80,6 +81,11 @@ func (c *Config) Check() error {
 		c.AgentURL = []string{c.PublicURL}
 	}
 	checkURL("--public-url", c.PublicURL, fault)
+	if c.GatewayURL == "" {
+		c.GatewayURL = c.PublicURL
+	}
+	c.GatewayURL = strings.TrimRight(c.GatewayURL, "/")
+	checkURL("--gateway-url", c.GatewayURL, fault)
 	for i := range c.AgentURL {
 		c.AgentURL[i] = strings.TrimRight(c.AgentURL[i], "/")
 		checkURL("--agent-url", c.AgentURL[i], fault)

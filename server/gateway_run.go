@@ -179,6 +179,7 @@ func (e *edge) work(ctx context.Context, servers map[*http.Server]net.Listener) 
 		})
 	}
 	wg.Go(func() { e.certificates.keepFresh(ctx) })
+	wg.Go(func() { e.gateway.Obey(ctx, e.remote) })
 	<-ctx.Done()
 	e.draining.Store(true)
 	e.log.Info("gateway stopping", "reason", context.Cause(ctx), "sessions", e.gateway.Sessions())

@@ -17,6 +17,7 @@ type users struct {
 	gateway *gateway.Gateway
 	relay   http.Handler // the gateway's paths
 	broker  http.Handler // what gateways elsewhere ask
+	orders  gateway.Orders
 	feed    http.Handler
 	web     http.Handler
 }
@@ -30,22 +31,31 @@ func (s *service) openUsers(context.Context) error {
 		return err
 	}
 	s.users.relay = s.users.gateway.Handler()
-	s.users.broker = &gateway.BrokerDoor{Brokerage: s.connect, Who: s.gatewayOf, Renew: s.renewGateway, Log: s.log}
-	s.connect.Use(s.users.gateway)
+	s.users.broker = &gateway.BrokerDoor{Brokerage: s.connect, Who: s.gatewayOf, Renew: s.renewGateway, Orders: &s.users.orders, Log: s.log}
+	s.connect.Use(&s.users)
 	key, err := signingKey(s.config.keysFolder(), "feed")
 	if err != nil {
 		return err
 	}
 	door, err := feed.New(feed.Options{
-		Connections: s.connect, Accounts: s.identity, PublicURL: s.config.PublicURL, Gateway: s.config.PublicURL, Domain: s.config.Domain,
+		Connections: s.connect, Accounts: s.identity, PublicURL: s.config.PublicURL, Gateway: s.config.GatewayURL, Domain: s.config.Domain,
 		Key: key.Seed(), Promise: s.users.gateway.Promise, Signer: s.certificates.signer, Log: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
 	}
 	s.users.feed = door.Handler()
-	s.users.web, err = web.New(web.Options{})
+	var elsewhere []string
+	if s.config.GatewayURL != s.config.PublicURL {
+		elsewhere = []string{"wss" + strings.TrimPrefix(s.config.GatewayURL, "https")}
+	}
+	s.users.web, err = web.New(web.Options{Gateways: elsewhere})
 	return err
+}
+
+// Disconnect implements connect.Relays over all gateways.
+func (u *users) Disconnect(connection, reason string) bool {
+	return u.gateway.Disconnect(connection, reason) || u.orders.Disconnect(connection, reason)
 }
 
 // door finds whose path it is; nil for none of theirs.
