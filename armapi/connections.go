@@ -24,6 +24,8 @@ type Connections interface {
 	Pending(ctx context.Context, q deskyard.SlotQuery) (map[string][]deskyard.UserSession, error)
 	// Release gives such a place back.
 	Release(ctx context.Context, hostObjectID, user string) error
+	// Disconnect ends the relay through which a user is on a host, if there is one.
+	Disconnect(ctx context.Context, hostObjectID, user string) (bool, error)
 }
 
 // connectionsPath is the collection of records below a subscription, or a pool.

@@ -169,3 +169,37 @@ func TestWhatIfSaysWhereAUserWouldGo(t *testing.T) {
 	d.refused(400, "InvalidParameter", "userPrincipalName", "POST", dv("hostPools/hp1/whatIfConnection"), `{}`)
 	d.refused(404, "UserNotFound", "nobody", "POST", dv("hostPools/hp1/whatIfConnection"), `{"userPrincipalName":"nobody"}`)
 }
+
+// cut are relays that note what they were told to end.
+type cut []string
+
+func (c *cut) Disconnect(connection, _ string) bool {
+	*c = append(*c, connection)
+	return true
+}
+
+func TestAUserOfAHostOutOfReachIsCutOffAtTheGateway(t *testing.T) {
+	d, desktop, host := office(t)
+	var relays cut
+	d.connect.Use(&relays)
+	reader := deskyard.Principal{ObjectID: personID(2), Name: "reader@example.com", Kind: "User"}
+	started, err := d.connect.Connect(t.Context(), reader, desktop, connect.Ask{Door: deskyard.DoorWeb})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.tx(func(ctx context.Context, tx deskyard.Tx) error {
+		h, err := tx.SessionHost(ctx, host.ID)
+		if err != nil {
+			return err
+		}
+		h.Report.Sessions = append(h.Report.Sessions, session(7, reader.Name))
+		_, err = tx.PutSessionHost(ctx, h)
+		return err
+	})
+	d.fleet.Drop(host.ObjectID, "test") // its link is gone
+	d.must(200, "POST", dv("hostPools/hp1/sessionHosts/sh-0/userSessions/7/disconnect"), "")
+	if len(relays) != 1 || relays[0] != started.Connection {
+		t.Errorf("ended %v", relays)
+	}
+	d.refused(409, "SessionHostUnreachable", "", "POST", dv("hostPools/hp1/sessionHosts/sh-0/userSessions/1/disconnect"), "") // no connection of ours
+}

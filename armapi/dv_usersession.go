@@ -279,7 +279,20 @@ func (s *Server) disconnectUserSession(ctx context.Context, q *Request) (Respons
 		return Response{}, err
 	}
 	q.Detail = "user " + f.session.User
-	return Response{}, s.command(ctx, f, deskyard.Command{Verb: "disconnect"})
+	err = s.command(ctx, f, deskyard.Command{Verb: "disconnect"})
+	if errors.Is(err, deskyard.ErrHostUnreachable) && s.opt.Connections != nil {
+		// The host cannot be told, but its user may be cut off: the session is
+		// disconnected all the same.
+		ended, failed := s.opt.Connections.Disconnect(ctx, f.host.ObjectID, f.session.User)
+		if failed != nil {
+			return Response{}, failed
+		}
+		if ended {
+			q.Detail += ", at the gateway: host unreachable"
+			return Response{}, nil
+		}
+	}
+	return Response{}, err
 }
 
 func (s *Server) sendMessage(ctx context.Context, q *Request) (Response, error) {

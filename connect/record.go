@@ -247,6 +247,21 @@ func (s *Service) Pending(ctx context.Context, q deskyard.SlotQuery) (map[string
 	return all, nil
 }
 
+// Disconnect ends the relay of the connection through which a user is on a host; the
+// session stays. It is for hosts that cannot be told. It answers whether there was one.
+func (s *Service) Disconnect(ctx context.Context, hostObjectID, user string) (bool, error) {
+	slots, err := s.o.Store.Slots(ctx, deskyard.SlotQuery{Host: hostObjectID})
+	if err != nil || s.relays == nil {
+		return false, err
+	}
+	for _, slot := range slots {
+		if slot.User == deskyard.SlotUser(user) && slot.Connection != "" {
+			return s.relays.Disconnect(slot.Connection, "administrator"), nil
+		}
+	}
+	return false, nil
+}
+
 // Release gives a user's pending place on a host back, and ends the connection that it
 // was reserved for, relay and all. Where there is none, nothing is to be done.
 func (s *Service) Release(ctx context.Context, hostObjectID, user string) error {
