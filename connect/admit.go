@@ -3,12 +3,9 @@ package connect
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -17,6 +14,7 @@ import (
 	"github.com/deskyard/deskyard/broker"
 	"github.com/deskyard/deskyard/rbac"
 	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/signon"
 )
 
 const (
@@ -257,12 +255,7 @@ func grants(door string, h deskyard.SessionHost, r Resource) bool {
 
 // grant makes a one-time credential for the user.
 func (s *Service) grant(ctx context.Context, user deskyard.Principal, h deskyard.SessionHost) (password string, g *reverse.Grant, err error) {
-	secret := make([]byte, 32)
-	if _, err := rand.Read(secret); err != nil {
-		return "", nil, fmt.Errorf("make a one-time credential: %w", err)
-	}
-	password = base64.RawURLEncoding.EncodeToString(secret)
-	digest := sha256.Sum256([]byte(password))
+	password, digest := signon.NewSecret()
 	admin := false
 	if vm, err := arm.ParseID(h.ResourceID); err == nil && h.ResourceID != "" {
 		action := rbac.LogInAsAdmin
