@@ -16,12 +16,14 @@ import (
 const rdpAddress = "127.0.0.1:3389"
 
 // connectionRequest is the smallest X.224 connection request with an RDP
-// negotiation request for TLS (MS-RDPBCGR 2.2.1.1): only an RDP server answers it,
-// where a TCP connect succeeds at any listener.
+// negotiation request (MS-RDPBCGR 2.2.1.1): only an RDP server answers it, where a TCP
+// connect succeeds at any listener. It asks for RDP's own security, which one that
+// insists on TLS refuses just as audibly: xrdp would wait for TLS and log its absence in
+// six lines, each time.
 var connectionRequest = []byte{
 	3, 0, 0, 19, // TPKT: version 3, length 19
 	14, 0xe0, 0, 0, 0, 0, 0, // X.224: length 14, connection request
-	1, 0, 8, 0, 1, 0, 0, 0, // negotiation request: TLS
+	1, 0, 8, 0, 0, 0, 0, 0, // negotiation request: no TLS
 }
 
 // probeTimeout bounds a probe; an idle xrdp answers within milliseconds, one on a
