@@ -55,7 +55,7 @@ func TestAUserIsBroughtToADesktopAndTheRecordTellsHow(t *testing.T) {
 		t.Fatal(err)
 	}
 	grant := y.dialled[0].Grant
-	if a.SignOn == nil || a.SignOn.Account != "acc" || grant == nil || sha256.Sum256([]byte(a.SignOn.Password)) != [32]byte(grant.Secret) || len(a.SignOn.Password) != 43 {
+	if a.SignOn == nil || a.SignOn.Account != "acc" || grant == nil || sha256.Sum256([]byte(a.SignOn.Password)) != [32]byte(grant.Secret) || len(a.SignOn.Password) < 43 {
 		t.Fatalf("sign-on %v for grant %+v", a.SignOn, grant)
 	}
 	if strings.Contains(fmt.Sprint(a), a.SignOn.Password) {
