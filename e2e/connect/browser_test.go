@@ -1,0 +1,86 @@
+//go:build e2e
+
+package connect
+
+import (
+	"bufio"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/deskyard/deskyard/web"
+)
+
+// shots is where screenshots go: DESKYARD_SHOTS, or a folder of the test's.
+func shots(t *testing.T) string {
+	if dir := os.Getenv("DESKYARD_SHOTS"); dir != "" {
+		return dir
+	}
+	return t.TempDir()
+}
+
+// TestAPersonWorksInADesktopInTheBrowser runs story.mjs, which tells line by line what
+// it wants of the world outside the browser: {"want": …}.
+func TestAPersonWorksInADesktopInTheBrowser(t *testing.T) {
+	if _, err := fs.Stat(web.Files(), "index.html.gz"); err != nil {
+		t.Skip("the web client is not built in: run make web")
+	}
+	y := open(t, startHost(t))
+	story := exec.CommandContext(t.Context(), "node", "story.mjs")
+	story.Env = append(os.Environ(), "URL="+y.url, "LOGIN="+y.creds.AdminUPN, "PASSWORD="+y.creds.AdminPassword, "HOST_HOME="+y.desk.host.home, "SHOTS="+shots(t))
+	story.Stderr = os.Stderr
+	in, err := story.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := story.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := story.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		var line struct{ Want, Say string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Logf("story: %s", lines.Text())
+			continue
+		}
+		if line.Say != "" {
+			t.Logf("%5.1f s  %s", time.Since(began).Seconds(), line.Say)
+			continue
+		}
+		if err := json.NewEncoder(in).Encode(y.do(t, line.Want)); err != nil {
+			t.Errorf("answer the story: %v", err)
+		}
+	}
+	if err := story.Wait(); err != nil {
+		t.Errorf("the story ended badly: %v", err)
+	}
+}
+
+// do is what the story may want.
+func (y *yard) do(t *testing.T, want string) any {
+	switch want {
+	case "cut the network":
+		return y.desk.cut()
+	case "hosts start first":
+		y.desk.mu.Lock()
+		defer y.desk.mu.Unlock()
+		y.desk.starting = 1
+		return true
+	case "sessions on the host":
+		found, err := filepath.Glob("/tmp/.X11-unix/X7[0-9]")
+		if err != nil {
+			t.Error(err)
+		}
+		return len(found)
+	}
+	t.Errorf("the story wants %q, which nobody knows", want)
+	return nil
+}
