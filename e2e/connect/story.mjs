@@ -135,6 +135,12 @@ async function work() {
   await still()
   await shot('session-1280')
   const before = await picture()
+  await until('a terminal that takes keys', async () => {
+    await canvas().click({ position: { x: 200, y: 200 } }) // the window manager may have come too late to give it the focus
+    await page.keyboard.press('Enter')
+    await page.waitForTimeout(700)
+    return (await picture()).sum !== before.sum
+  })
   assert.equal(await shell('echo Hello from the browser'), 'Hello from the browser\n')
   assert.notEqual((await picture()).sum, before.sum, 'typing changed no pixel')
   await shot('typed-1280')
