@@ -3,6 +3,7 @@ package agentapi
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/deskyard/deskyard/agent"
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/sxs"
 )
 
 // eventually polls a condition that other goroutines bring about.
@@ -54,14 +56,22 @@ type machine struct {
 
 // desk is a stack with one session, which keeps the commands that it was given.
 type desk struct {
-	mu   sync.Mutex // guards done
-	done []deskyard.Command
+	mu      sync.Mutex // guards what follows
+	done    []deskyard.Command
+	dialled []sxs.Dial
 }
 
 func (s *desk) Status(context.Context) (agent.StackStatus, error) {
 	return agent.StackStatus{Version: "1.0.0", Listening: true, Encrypted: true, SessionsKnown: true, Sessions: []deskyard.UserSession{
 		{ID: 1, Native: "c1", ObjectID: "6f0c1b6e-0000-0000-0000-000000000001", User: "ada", State: "Active"},
 	}}, nil
+}
+
+func (s *desk) Dial(_ context.Context, d sxs.Dial) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialled = append(s.dialled, d)
+	return nil
 }
 
 func (s *desk) Do(_ context.Context, c deskyard.Command) error {
@@ -268,6 +278,33 @@ func TestCommandsReachTheSessionAndTheirErrorsComeBack(t *testing.T) {
 	}
 	if err := d.Do(t.Context(), uuid.NewString(), deskyard.Command{Verb: "check"}); !errors.Is(err, deskyard.ErrHostUnreachable) {
 		t.Errorf("a host without a link: %v", err)
+	}
+}
+
+func TestADialIsSignedByTheHostForItsStack(t *testing.T) {
+	d := openDoor(t)
+	m := join(d, "vm-1")
+	id := m.state().HostID
+	order := reverse.DialBack{Leg: strings.Repeat("ab", 16), URLs: []string{"https://gw.test"},
+		Grant: &reverse.Grant{User: "ann@desk.test", Object: uuid.NewString(), Secret: make([]byte, 32), Seconds: 60}}
+	dialled, err := d.Dial(t.Context(), id, order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dialled.Account != "" || !strings.Contains(dialled.SignOn, "one-time") {
+		t.Errorf("a machine without our sign-on answers %+v", dialled)
+	}
+	h, err := d.db.SessionHostByObjectID(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.stack.dialled[0]
+	if got.ID != order.Leg || got.Host != id || got.URLs[0] != "https://gw.test" || !ed25519.Verify(h.PublicKey, reverse.LegProof(id, order.Leg), got.Proof) {
+		t.Errorf("the stack was told %+v", got)
+	}
+	order.Leg = "x"
+	if _, err := d.Dial(t.Context(), id, order); err == nil || len(m.stack.dialled) != 1 {
+		t.Errorf("an order of no form was carried out: %v", err)
 	}
 }
 
