@@ -218,6 +218,9 @@ func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, erro
 		r.Drain(true)
 		defer r.Drain(false)
 	}
+	if m, ok := dst.(messages); ok {
+		return x.gather(m, src, first, batch[:])
+	}
 	n := copy(batch[:], first)
 	for n < batchBuffer && pending(src) {
 		more, err := src.Read(batch[n:])
@@ -231,6 +234,41 @@ func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, erro
 		}
 	}
 	return write(dst, batch[:n])
+}
+
+// messages is a stream whose writes are messages, and which can send several at once.
+type messages interface {
+	io.Writer
+	Gather(on bool) error
+}
+
+// gather sends what has arrived at once, but each read as a message of its own: IronRDP
+// 0.7.0 loses its way in a message that holds the end of one packet and the start of the
+// next, and a host's TLS records begin where its packets do.
+func (x *session) gather(dst messages, src io.Reader, first, buffer []byte) (n int, err error) {
+	if err := dst.Gather(true); err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, dst.Gather(false)) }()
+	if n, err = dst.Write(first); err != nil {
+		return n, err
+	}
+	for n < batchBuffer && pending(src) {
+		more, failed := src.Read(buffer)
+		if more > 0 {
+			if _, err := dst.Write(buffer[:more]); err != nil {
+				return n, err
+			}
+			n += more
+		}
+		if errors.Is(failed, errDrained) {
+			break
+		}
+		if failed != nil {
+			return n, failed
+		}
+	}
+	return n, nil
 }
 
 // write has what one write makes sent at once.

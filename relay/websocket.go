@@ -39,9 +39,10 @@ type WebSocket struct {
 	mask [4]byte
 	at   int // in mask
 
-	mu     sync.Mutex // guards writes
-	out    []byte
-	closed bool
+	mu        sync.Mutex // guards writes
+	out       []byte
+	gathering bool
+	closed    bool
 }
 
 // Upgrade accepts a WebSocket handshake. It checks neither Origin nor who asks.
@@ -199,7 +200,7 @@ func (s *WebSocket) frame(op byte, payload []byte) error {
 }
 
 func (s *WebSocket) send(op byte, payload []byte) error {
-	b := append(s.out[:0], 0x80|op)
+	b := append(s.out, 0x80|op)
 	switch n := len(payload); {
 	case n < 126:
 		b = append(b, byte(n))
@@ -208,12 +209,34 @@ func (s *WebSocket) send(op byte, payload []byte) error {
 	default:
 		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
 	}
-	b = append(b, payload...)
-	_, err := s.conn.Write(b)
-	if s.out = b[:0]; cap(b) > keepOut {
+	s.out = append(b, payload...)
+	if s.gathering {
+		return nil
+	}
+	return s.flush()
+}
+
+// flush sends the frames that were made.
+func (s *WebSocket) flush() error {
+	if len(s.out) == 0 {
+		return nil
+	}
+	_, err := write(s.conn, s.out)
+	if cap(s.out) > keepOut {
 		s.out = nil
 	}
+	s.out = s.out[:0]
 	return err
+}
+
+// Gather has frames kept until it is turned off, which sends them all with one write.
+func (s *WebSocket) Gather(on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gathering = on; on {
+		return nil
+	}
+	return s.flush()
 }
 
 // close answers or sends a close frame, once.
@@ -226,10 +249,6 @@ func (s *WebSocket) close(code []byte) error {
 	s.closed = true
 	return s.send(opClose, code)
 }
-
-// Cork and Uncork are those of the connection below, where it has any.
-func (s *WebSocket) Cork()         { cork(s.conn) }
-func (s *WebSocket) Uncork() error { return uncork(s.conn) }
 
 // Close says goodbye (1000: a normal end) and closes the connection. A client that does
 // not read is not waited for.
