@@ -50,7 +50,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines e2e-domain ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short
@@ -90,7 +90,7 @@ e2e-machines: build packages ## each parameter of the wizard has its effect on a
 	./e2e/machines/run
 
 .PHONY: e2e-domain
-e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (root; 2 minutes and an image; not in make test)
+e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (skips without root)
 	./e2e/domain/run
 
 .PHONY: e2e-drivers
