@@ -157,7 +157,11 @@ func (a *testAPI) put(ctx context.Context, c Call) (Reply, error) {
 	}
 	a.mu.Lock()
 	a.writes[c.ID.Key()]++
-	a.order = append(a.order, c.ID.Name())
+	name := c.ID.Name()
+	if parent := c.ID.Parent(); len(parent.Segments) > 0 {
+		name = parent.Name() + "/" + name
+	}
+	a.order = append(a.order, name)
 	a.bodies[c.ID.Key()] = c.Body
 	a.mu.Unlock()
 	if a.after != nil {

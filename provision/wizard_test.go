@@ -167,8 +167,10 @@ func TestRunDeploysEverythingTaggedAndInOrder(t *testing.T) {
 	api.mu.Lock()
 	defer api.mu.Unlock()
 	at := func(name string) int { return slices.Index(api.order, name) }
-	if at("sh-0-nsg") > at("sh-0-nic") || at("sh-0-nic") > at("sh-0") || at("sh-0") > at("joindomain") {
-		t.Errorf("order %v", api.order)
+	for _, host := range []string{"sh-0", "sh-1"} {
+		if at(host+"-nsg") > at(host+"-nic") || at(host+"-nic") > at(host) || at(host) > at(host+"/joindomain") {
+			t.Errorf("order %v", api.order)
+		}
 	}
 	bodies := map[string]string{}
 	for key, b := range api.bodies {
