@@ -83,7 +83,7 @@ func (d *Door) avdBegin(w http.ResponseWriter, r *http.Request) (b avdBegun, err
 		return b, err
 	}
 	return avdBegun{
-		Gateway: "wss://" + withPort(d.gateway.Host) + to.Path, Server: started.Host, User: p.Name,
+		Gateway: "wss://" + withPort(d.public.Host) + to.Path, Server: started.Host, User: p.Name,
 		Certificate: to.Certificate, ID: to.ID, Blob: to.AuthBlob,
 	}, nil
 }

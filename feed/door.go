@@ -51,8 +51,8 @@ type Options struct {
 	TenantID    string
 	Key         []byte // 32 bytes: authenticates the cookies of feed clients
 
-	// Promise keeps a ticket at the gateway for a client of AVD's own request; nil: that
-	// request is not taken.
+	// Promise keeps a ticket for a client of AVD's own request, at the gateway that answers
+	// below PublicURL; nil: that request is not taken.
 	Promise func(ticket string) (rdp.Redirection, error)
 
 	// Signer gives the key and certificates that connection files are signed with; nil:
@@ -69,6 +69,7 @@ type Door struct {
 	log        *slog.Logger
 	now        func() time.Time
 	gateway    *url.URL
+	public     *url.URL
 	challenges challenges
 }
 
@@ -78,10 +79,14 @@ func New(o Options) (*Door, error) {
 	if err != nil || gateway.Host == "" {
 		return nil, errors.New("open the users' door: the gateway's address is not an https URL")
 	}
+	public, err := url.Parse(o.PublicURL)
+	if err != nil || public.Host == "" {
+		return nil, errors.New("open the users' door: the public address is not an https URL")
+	}
 	if o.Connections == nil || o.Accounts == nil || o.PublicURL == "" || len(o.Key) != 32 {
 		return nil, errors.New("open the users' door: Connections, Accounts, PublicURL and a Key of 32 bytes are required")
 	}
-	d := &Door{o: o, log: o.Log, now: o.Now, gateway: gateway, challenges: challenges{made: map[string]challenge{}}}
+	d := &Door{o: o, log: o.Log, now: o.Now, gateway: gateway, public: public, challenges: challenges{made: map[string]challenge{}}}
 	if d.log == nil {
 		d.log = slog.Default()
 	}

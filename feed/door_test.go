@@ -23,6 +23,7 @@ import (
 	"github.com/deskyard/deskyard/broker"
 	"github.com/deskyard/deskyard/connect"
 	"github.com/deskyard/deskyard/ntlm"
+	"github.com/deskyard/deskyard/rdp"
 )
 
 const (
@@ -356,4 +357,33 @@ func FuzzCookie(f *testing.F) {
 			t.Errorf("%q is %s's", value, p.Name)
 		}
 	})
+}
+
+func TestAClientOfAVDsOwnRequestIsToldWhereToGo(t *testing.T) {
+	h := &house{}
+	d := newDoor(t, h)
+	d.o.Promise = func(ticket string) (rdp.Redirection, error) {
+		return rdp.Redirection{Path: "/gateway/v1/avd?id=" + ticket, ID: "{guid}", AuthBlob: "blob", Certificate: "cert"}, nil
+	}
+	ask := func(token, info string) *httptest.ResponseRecorder {
+		return send(t, d, "POST", avdPath, token, `{"application":"||SessionDesktop","loadBalanceInfo":"`+info+`","LogonToken":null}`)
+	}
+	w := ask("ann@desk.test", "mth://deskyard/desk/d1")
+	want := `{"gatewayLocation":"wss://desk.test:8443/gateway/v1/avd?id=t1","redirectedServerName":"sh-1","redirectedUsername":"ann@desk.test","redirectedServerCert":"cert","redirectedAuthGuid":"{guid}","redirectedAuthBlob":"blob"}` + "\n"
+	if w.Code != http.StatusOK || w.Body.String() != want || h.asked[0].Door != deskyard.DoorAVD {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	h.fail = &deskyard.ConnectionFailure{Symbol: broker.Deallocated, Message: "Starting.", Retry: time.Second}
+	if w := ask("ann@desk.test", "mth://deskyard/desk/d1"); w.Code != http.StatusBadRequest || w.Body.String() != `{"Code":"`+broker.Deallocated+`","Message":"Starting."}`+"\n" {
+		t.Errorf("while a machine starts: %d %s", w.Code, w.Body)
+	}
+	h.fail = nil
+	for _, c := range []struct {
+		token, info string
+		status      int
+	}{{"", "mth://deskyard/desk/d1", 401}, {"bob@desk.test", "mth://deskyard/desk/d1", 400}, {"ann@desk.test", "mth://other/desk/d1", 400}, {"ann@desk.test", "mth://deskyard/desk/d2", 400}} {
+		if w := ask(c.token, c.info); w.Code != c.status || len(h.asked) != 2 {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
 }
