@@ -45,8 +45,9 @@ func packet(kind uint16, body ...byte) []byte {
 	return append(b, body...)
 }
 
-// dialRDG opens the WebSocket as mstsc does, and sends what comes before the channel.
-func (s *service) dialRDG(ticket string) *browser {
+// dialRDG opens the WebSocket as mstsc does, and sends so many of the packets that come
+// before data.
+func (s *service) dialRDG(ticket string, packets int) *browser {
 	s.t.Helper()
 	u, err := url.Parse(s.base)
 	if err != nil {
@@ -71,10 +72,11 @@ func (s *service) dialRDG(ticket string) *browser {
 	}
 	b := &browser{Conn: &ahead{conn, in}}
 	cookie := sized(append(utf16LE(ticket), 0, 0))
-	for _, p := range [][]byte{
+	opening := [][]byte{
 		packet(1, 1, 0, 0, 0, 2, 0), packet(4, append([]byte{0x3f, 0, 0, 0, 1, 0, 0, 0}, cookie...)...),
 		packet(6, append([]byte{0, 0}, sized(utf16LE("laptop"))...)...), packet(8, append([]byte{1, 0, 0x3d, 0x0d, 3, 0}, sized(utf16LE("sh-1"))...)...),
-	} {
+	}
+	for _, p := range opening[:packets] {
 		if _, err := b.Write(p); err != nil {
 			s.t.Fatal(err)
 		}
@@ -106,7 +108,7 @@ func readPacket(t testing.TB, from io.Reader) (kind uint16, body []byte) {
 func TestANativeClientSpeaksWithItsHostEndToEnd(t *testing.T) {
 	s, _ := newService(t)
 	s.alter = func(a *deskyard.Admission) { a.Redirect.Clipboard = true }
-	b := s.dialRDG("good")
+	b := s.dialRDG("good", 4)
 	for _, want := range []uint16{2, 5, 7, 9} {
 		if kind, body := readPacket(t, b); kind != want || kind == 7 && body[8] != 0x17 {
 			t.Fatalf("packet %d %x, not %d", kind, body, want)
@@ -131,7 +133,7 @@ func TestANativeClientSpeaksWithItsHostEndToEnd(t *testing.T) {
 
 func TestANativeClientWithABadTicketIsTold(t *testing.T) {
 	s, _ := newService(t)
-	b := s.dialRDG("bad")
+	b := s.dialRDG("bad", 2)
 	readPacket(t, b)
 	if kind, body := readPacket(t, b); kind != 5 || binary.LittleEndian.Uint32(body[2:]) != tsgu.CodeBadCookie {
 		t.Errorf("told %d %x", kind, body)

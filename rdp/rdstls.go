@@ -183,5 +183,10 @@ func (k RedirectionKey) Password(encrypted []byte) (string, error) {
 	if pad == 0 || pad > aes.BlockSize || !bytes.Equal(inner[len(inner)-pad:], bytes.Repeat([]byte{byte(pad)}, pad)) {
 		return "", errPassword
 	}
-	return fromUTF16(inner[:len(inner)-pad]), nil
+	plain := inner[:len(inner)-pad]
+	// Padding alone comes right for one wrong key in 256; the text also ends with its NUL.
+	if len(plain) < 2 || len(plain)%2 != 0 || plain[len(plain)-1] != 0 || plain[len(plain)-2] != 0 {
+		return "", errPassword
+	}
+	return fromUTF16(plain), nil
 }
