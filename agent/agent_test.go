@@ -365,7 +365,7 @@ func TestAnAnswerThatIsNoMessageEndsTheHandshake(t *testing.T) {
 			there.Close()
 		}()
 		var hello reverse.Hello
-		if err := expect(newFrames(here), reverse.TypeHello, &hello); err == nil {
+		if err := expect(reverse.AgentFrames(here, nil), reverse.TypeHello, &hello); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 		here.Close()
@@ -376,7 +376,7 @@ func TestAnAnswerThatIsNoMessageEndsTheHandshake(t *testing.T) {
 	text := `{"type":"refused","body":` + string(body) + `}`
 	go func() { there.Write(append([]byte{0x81, byte(len(text))}, text...)) }()
 	var no *refused
-	if err := expect(newFrames(here), reverse.TypeHello, &reverse.Hello{}); !errors.As(err, &no) || no.Code != reverse.RefusedClone {
+	if err := expect(reverse.AgentFrames(here, nil), reverse.TypeHello, &reverse.Hello{}); !errors.As(err, &no) || no.Code != reverse.RefusedClone {
 		t.Errorf("a refusal: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func unreachable(err error) bool {
 
 // control is one link.
 type control struct {
-	*frames
+	*reverse.Frames
 	a    *Agent
 	log  *slog.Logger
 	sent atomic.Int64 // when the heartbeat under way was sent, monotonic
@@ -72,13 +72,13 @@ func (a *Agent) link(ctx context.Context, st State) error {
 			tried = append(tried, fmt.Errorf("dial %s: %w", base, err))
 			continue
 		}
-		stop := context.AfterFunc(ctx, func() { _ = f.conn.Close() })
+		stop := context.AfterFunc(ctx, f.Cut)
 		w, err := a.authenticate(ctx, f, &st)
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
-			_ = f.conn.Close()
+			f.Cut()
 			return err
 		}
 		return a.hold(ctx, f, st, w, base)
@@ -87,7 +87,7 @@ func (a *Agent) link(ctx context.Context, st State) error {
 }
 
 // dial opens the WebSocket.
-func dial(ctx context.Context, base, pin string) (*frames, error) {
+func dial(ctx context.Context, base, pin string) (*reverse.Frames, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err := reverse.Dial(ctx, base, reverse.Pinned(pin))
@@ -109,16 +109,12 @@ func dial(ctx context.Context, base, pin string) (*frames, error) {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	f := newFrames(conn)
-	if br != nil { // the service's first words came with the upgrade
-		f.r = br
-	}
-	return f, nil
+	return reverse.AgentFrames(conn, br), nil // br is there if the service's first words came with the upgrade
 }
 
 // authenticate answers the challenge. When it returns, the next epoch is on disk
 // and confirmed.
-func (a *Agent) authenticate(ctx context.Context, f *frames, st *State) (reverse.Welcome, error) {
+func (a *Agent) authenticate(ctx context.Context, f *reverse.Frames, st *State) (reverse.Welcome, error) {
 	var hello reverse.Hello
 	var welcome reverse.Welcome
 	if err := expect(f, reverse.TypeHello, &hello); err != nil {
@@ -134,7 +130,7 @@ func (a *Agent) authenticate(ctx context.Context, f *frames, st *State) (reverse
 	}
 	auth := reverse.Auth{Version: reverse.Version, HostID: st.HostID, Epoch: st.Epoch, Machine: about}
 	auth.Signature = ed25519.Sign(st.key(), reverse.LinkProof(st.HostID, hello.Nonce, st.Epoch, about))
-	if err := f.send(reverse.TypeAuth, "", auth); err != nil {
+	if err := f.Send(reverse.TypeAuth, "", auth); err != nil {
 		return welcome, err
 	}
 	if err := expect(f, reverse.TypeWelcome, &welcome); err != nil {
@@ -147,12 +143,12 @@ func (a *Agent) authenticate(ctx context.Context, f *frames, st *State) (reverse
 	if err := st.write(a.o.StateFile); err != nil {
 		return welcome, err
 	}
-	return welcome, f.send(reverse.TypeConfirm, "", reverse.Confirm{Epoch: st.Epoch})
+	return welcome, f.Send(reverse.TypeConfirm, "", reverse.Confirm{Epoch: st.Epoch})
 }
 
 // expect reads one message of a kind; a refusal or a bye becomes its error.
-func expect(f *frames, kind string, body any) error {
-	m, err := f.readMessage(requestTime, func() {})
+func expect(f *reverse.Frames, kind string, body any) error {
+	m, err := f.ReadMessage(requestTime, func(ws.OpCode, []byte) {})
 	if err != nil {
 		return err
 	}
@@ -176,7 +172,7 @@ func expect(f *frames, kind string, body any) error {
 }
 
 // hold serves an open link until it ends.
-func (a *Agent) hold(ctx context.Context, f *frames, st State, w reverse.Welcome, base string) error {
+func (a *Agent) hold(ctx context.Context, f *reverse.Frames, st State, w reverse.Welcome, base string) error {
 	a.know(st)
 	a.brokers.mu.Lock()
 	a.expect = Expectations{Metadata: w.MetadataExpected, Directory: w.DirectoryRequired}
@@ -185,7 +181,7 @@ func (a *Agent) hold(ctx context.Context, f *frames, st State, w reverse.Welcome
 	a.tell(Status{State: StateLinked, Registered: true, Host: st.ResourceID, Service: base})
 	a.announce(ctx)
 
-	c := &control{frames: f, a: a, log: a.log, each: time.Duration(w.HeartbeatSeconds) * time.Second, busy: make(chan struct{}, maxCommands)}
+	c := &control{Frames: f, a: a, log: a.log, each: time.Duration(w.HeartbeatSeconds) * time.Second, busy: make(chan struct{}, maxCommands)}
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.wg.Go(func() { c.beat(inner) })
 	c.wg.Go(func() { c.report(inner) })
@@ -202,7 +198,7 @@ func (a *Agent) hold(ctx context.Context, f *frames, st State, w reverse.Welcome
 		<-gone
 	}
 	cancel()
-	_ = f.conn.Close() // ends writers; a second close only says so
+	f.Cut() // ends writers
 	c.wg.Wait()
 	return err
 }
@@ -211,11 +207,11 @@ func (a *Agent) hold(ctx context.Context, f *frames, st State, w reverse.Welcome
 // told, or it would take the silence for a failure.
 func (c *control) goodbye(ctx context.Context) {
 	if c.a.o.Stopping != nil && c.a.o.Stopping(ctx) {
-		if err := c.send(reverse.TypeStopping, "", struct{}{}); err != nil {
+		if err := c.Send(reverse.TypeStopping, "", struct{}{}); err != nil {
 			c.log.Warn("shutdown not told to the service", "err", err)
 		}
 	}
-	c.close(ws.StatusGoingAway)
+	c.Close(ws.StatusGoingAway, "")
 }
 
 // beat sends heartbeats; their pongs measure the round trip.
@@ -224,8 +220,8 @@ func (c *control) beat(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		c.sent.Store(int64(time.Since(start)))
-		if err := c.write(ws.OpPing, reverse.Beat(c.rtt.Load()/1000)); err != nil {
-			_ = c.conn.Close() // read tells why
+		if err := c.Write(ws.OpPing, reverse.Beat(c.rtt.Load()/1000)); err != nil {
+			c.Cut() // read tells why
 			return
 		}
 		select {
@@ -238,9 +234,13 @@ func (c *control) beat(ctx context.Context) {
 
 // read acts on what the service sends; three silent heartbeats end the link.
 func (c *control) read(ctx context.Context) error {
-	pong := func() { c.rtt.Store(int64(time.Since(start)) - c.sent.Load()) }
+	seen := func(op ws.OpCode, _ []byte) {
+		if op == ws.OpPong {
+			c.rtt.Store(int64(time.Since(start)) - c.sent.Load())
+		}
+	}
 	for {
-		m, err := c.readMessage(3*c.each, pong)
+		m, err := c.ReadMessage(3*c.each, seen)
 		if err != nil {
 			return fmt.Errorf("read from the service: %w", err)
 		}
@@ -270,7 +270,7 @@ func (c *control) command(ctx context.Context, m reverse.Message) error {
 	select {
 	case c.busy <- struct{}{}:
 	default:
-		return c.send(reverse.TypeResult, m.ID, reverse.Result{Error: "the host has too many commands under way"})
+		return c.Send(reverse.TypeResult, m.ID, reverse.Result{Error: "the host has too many commands under way"})
 	}
 	c.wg.Go(func() {
 		defer func() { <-c.busy }()
@@ -287,7 +287,7 @@ func (c *control) command(ctx context.Context, m reverse.Message) error {
 			result.Error = clip(err.Error(), 2000)
 		}
 		c.log.Info("command carried out", "verb", order.Verb, "session", order.Session, "err", result.Error)
-		if err := c.send(reverse.TypeResult, m.ID, result); err != nil {
+		if err := c.Send(reverse.TypeResult, m.ID, result); err != nil {
 			c.log.Warn("result not sent", "verb", order.Verb, "err", err)
 		}
 	})
@@ -320,8 +320,8 @@ func (c *control) report(ctx context.Context) {
 		r, known, changed := c.a.board.read()
 		if known { // the first report must hold the checks' results
 			r.At = c.a.now()
-			if err := c.send(reverse.TypeReport, "", r); err != nil {
-				_ = c.conn.Close() // read tells why
+			if err := c.Send(reverse.TypeReport, "", r); err != nil {
+				c.Cut() // read tells why
 				return
 			}
 		}
@@ -355,7 +355,7 @@ func (c *control) measure(ctx context.Context) {
 			continue
 		}
 		s.Metrics.Active, s.Metrics.Disconnected, s.Metrics.RTTMicros = active, disconnected, rtt.Microseconds()
-		if err := c.send(reverse.TypeMetrics, "", s.Metrics); err != nil {
+		if err := c.Send(reverse.TypeMetrics, "", s.Metrics); err != nil {
 			c.log.Warn("measurement not sent", "err", err)
 		}
 	}

@@ -22,7 +22,7 @@ func TestAHostIsToldWhereToDialAndItsAnswerComesBack(t *testing.T) {
 	here, there := net.Pipe()
 	s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), counts: newCounts(nil, func() int { return 0 }),
 		ledger: newLedger(nil, slog.Default(), nil)}
-	l := newLink(&frames{conn: here}, deskyard.SessionHost{ObjectID: "host-1"}, anyPool(), "e1", time.Now())
+	l := newLink(reverse.ServiceFrames(here), deskyard.SessionHost{ObjectID: "host-1"}, anyPool(), "e1", time.Now())
 	s.links.put(l)
 	order := reverse.DialBack{Leg: strings.Repeat("0a", 16), URLs: []string{"https://gw.example"}}
 	answers := []reverse.Result{{Dialled: &reverse.Dialled{Account: "ann"}}, {Error: "no route to host"}, {}}

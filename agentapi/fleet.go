@@ -199,7 +199,7 @@ func (s *Server) command(ctx context.Context, objectID, verb string, body any) (
 		return reverse.Result{}, err
 	}
 	defer l.forget(id)
-	if err := l.send(reverse.TypeCommand, id, body); err != nil {
+	if err := l.Send(reverse.TypeCommand, id, body); err != nil {
 		s.counts.commanded(verb, "unreachable")
 		return reverse.Result{}, deskyard.ErrHostUnreachable
 	}

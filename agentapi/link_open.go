@@ -42,7 +42,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 		problem(w, s.log, arm.Errorf(arm.Unavailable, "ServiceUnavailable", "Too many agents connect at this moment. Come again in some seconds."))
 		return
 	}
-	conn, rw, _, err := ws.HTTPUpgrader{Timeout: writeTime}.Upgrade(r, w)
+	conn, rw, _, err := ws.HTTPUpgrader{Timeout: requestTime}.Upgrade(r, w)
 	if err != nil {
 		<-s.opening
 		s.counts.opened("upgrade")
@@ -51,7 +51,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	}
 	early := rw.Reader.Buffered() > 0 // the service speaks first
 	ok := !early && s.goTracked(func() {
-		l, err := s.open(&frames{conn: conn}, from)
+		l, err := s.open(reverse.ServiceFrames(conn), from)
 		<-s.opening
 		if err != nil {
 			s.log.Info("link not opened", "from", from, "err", err)
@@ -69,17 +69,17 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 }
 
 // open asks who is there and admits it.
-func (s *Server) open(f *frames, from netip.Addr) (*link, error) {
+func (s *Server) open(f *reverse.Frames, from netip.Addr) (*link, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, requestTime)
 	defer cancel()
-	defer context.AfterFunc(s.ctx, func() { _ = f.conn.Close() })() // Close does not wait for a silent peer
+	defer context.AfterFunc(s.ctx, f.Cut)() // Close does not wait for a silent peer
 	nonce := make([]byte, 32)
 	rand.Read(nonce)
 	challenge := hex.EncodeToString(nonce)
-	if err := f.send(reverse.TypeHello, "", reverse.Hello{Version: reverse.Version, Nonce: challenge}); err != nil {
+	if err := f.Send(reverse.TypeHello, "", reverse.Hello{Version: reverse.Version, Nonce: challenge}); err != nil {
 		return nil, err
 	}
-	m, err := f.readMessage(requestTime, func(ws.OpCode, []byte) {})
+	m, err := f.ReadMessage(requestTime, func(ws.OpCode, []byte) {})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ type admission struct {
 }
 
 // admitLink stores the decision on a link and tells it to the agent.
-func (s *Server) admitLink(ctx context.Context, f *frames, h deskyard.SessionHost, auth reverse.Auth, m deskyard.Machine, from netip.Addr) (*link, error) {
+func (s *Server) admitLink(ctx context.Context, f *reverse.Frames, h deskyard.SessionHost, auth reverse.Auth, m deskyard.Machine, from netip.Addr) (*link, error) {
 	now := s.now()
 	a, gone, err := s.storeAdmission(ctx, h, auth, m, from, now)
 	switch {
@@ -142,7 +142,7 @@ func (s *Server) admitLink(ctx context.Context, f *frames, h deskyard.SessionHos
 		NextEpoch: a.next, HeartbeatSeconds: int(deskyard.HeartbeatEvery / time.Second), BrokerURIs: s.o.BrokerURIs,
 		MetadataExpected: m.Kind != "", DirectoryRequired: s.o.DirectoryRequired,
 	}
-	if err := f.send(reverse.TypeWelcome, "", welcome); err != nil {
+	if err := f.Send(reverse.TypeWelcome, "", welcome); err != nil {
 		return nil, err
 	}
 	p := s.links.pool(a.host.ID.Parent())
@@ -233,12 +233,12 @@ func cloneReason(m deskyard.Machine, from netip.Addr) string {
 }
 
 // refuse tells the agent why not, closes, and gives the refusal as an error.
-func (s *Server) refuse(f *frames, host, code, message string, after time.Duration) error {
+func (s *Server) refuse(f *reverse.Frames, host, code, message string, after time.Duration) error {
 	s.counts.opened(code)
 	message = message[:min(len(message), 4000)]
 	r := reverse.Refused{Code: code, Message: message, RetryAfterSeconds: int(after / time.Second)}
-	if err := f.send(reverse.TypeRefused, "", r); err == nil {
-		f.closeWith(ws.StatusPolicyViolation, code)
+	if err := f.Send(reverse.TypeRefused, "", r); err == nil {
+		f.Close(ws.StatusPolicyViolation, code)
 	}
 	return arm.Errorf(arm.Forbidden, code, "%s", message).WithTarget(host)
 }

@@ -19,7 +19,7 @@ import (
 
 // link is one connected host.
 type link struct {
-	*frames
+	*reverse.Frames
 	host     string // object id
 	id       string // ARM id
 	pool     *pool
@@ -42,9 +42,9 @@ type link struct {
 
 // newLink makes the link of h. It copies what it keeps: the record's strings share
 // the memory of the whole stored document.
-func newLink(f *frames, h deskyard.SessionHost, p *pool, next string, now time.Time) *link {
+func newLink(f *reverse.Frames, h deskyard.SessionHost, p *pool, next string, now time.Time) *link {
 	l := &link{
-		frames: f, host: strings.Clone(h.ObjectID), id: h.ID.String(), pool: p, next: next, since: now,
+		Frames: f, host: strings.Clone(h.ObjectID), id: h.ID.String(), pool: p, next: next, since: now,
 		os: known(h.Machine.OS), arch: known(h.Machine.Arch), online: h.EverOnline, update: h.Update,
 	}
 	l.update.State, l.update.Target, l.update.Error = strings.Clone(h.Update.State), strings.Clone(h.Update.Target), strings.Clone(h.Update.Error)
@@ -72,16 +72,16 @@ func (s *Server) serve(l *link) {
 		}
 	}
 	for {
-		op, payload, err := l.read(deskyard.LeaseFor)
+		op, payload, err := l.Read(deskyard.LeaseFor)
 		if err == nil {
 			seen(op, payload)
 		}
 		switch {
 		case err != nil:
 		case op == ws.OpPing:
-			err = l.write(ws.OpPong, payload)
+			err = l.Write(ws.OpPong, payload)
 		case op == ws.OpClose:
-			err = errClosedByPeer
+			err = reverse.ErrPeerClosed
 		case op == ws.OpText:
 			elsewhere(func() { err = s.receiveText(l, payload) })
 		}
@@ -218,7 +218,7 @@ func (s *Server) stopping(l *link) {
 // leave ends a link: its commands fail, and unless a newer link has taken over the
 // host's lease ends with it.
 func (s *Server) leave(l *link, why string) {
-	_ = l.conn.Close() // a second close says only that it was closed
+	l.Cut()
 	l.state.Lock()
 	l.closed = true
 	last := l.report
@@ -246,11 +246,11 @@ func (s *Server) leave(l *link, why string) {
 
 // bye announces the end of the link and closes it; its goroutine then leaves.
 func (l *link) bye(reason string, after time.Duration) {
-	if l.send(reverse.TypeBye, "", reverse.Bye{Reason: reason, RetryAfterSeconds: int(after / time.Second)}) == nil {
-		l.closeWith(ws.StatusGoingAway, reason)
+	if l.Send(reverse.TypeBye, "", reverse.Bye{Reason: reason, RetryAfterSeconds: int(after / time.Second)}) == nil {
+		l.Close(ws.StatusGoingAway, reason)
 		return
 	}
-	_ = l.conn.Close()
+	l.Cut()
 }
 
 // Bounds on the lists of a report.

@@ -1,7 +1,6 @@
 package agentapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -22,25 +21,21 @@ import (
 	"github.com/deskyard/deskyard/sqlstore"
 )
 
-func masked(op ws.OpCode, payload []byte) []byte {
-	b := bytes.Clone(payload)
-	return ws.MustCompileFrame(ws.MaskFrameInPlaceWith(ws.NewFrame(op, true, b), [4]byte{1, 2, 3, 4}))
-}
-
 // The promise is 15 seconds from the moment that a machine dies.
 func TestALinkThatFallsSilentEndsWithItsLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		here, there := net.Pipe()
 		defer there.Close()
 		s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), ledger: newLedger(nil, slog.Default(), nil)}
-		l := newLink(&frames{conn: here}, deskyard.SessionHost{ObjectID: "host-1"}, anyPool(), "e1", time.Now())
+		l := newLink(reverse.ServiceFrames(here), deskyard.SessionHost{ObjectID: "host-1"}, anyPool(), "e1", time.Now())
 		s.links.put(l)
 		var wg sync.WaitGroup
 		wg.Go(func() { s.serve(l) })
+		agent := reverse.AgentFrames(there, nil)
 		wg.Go(func() { io.Copy(io.Discard, there) })
 		for range 3 {
 			time.Sleep(deskyard.HeartbeatEvery)
-			if _, err := there.Write(masked(ws.OpPing, reverse.Beat(1500))); err != nil {
+			if err := agent.Write(ws.OpPing, reverse.Beat(1500)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -60,31 +55,6 @@ func TestALinkThatFallsSilentEndsWithItsLease(t *testing.T) {
 		}
 		wg.Wait()
 	})
-}
-
-func TestFramesOutsideTheProtocolEndTheLink(t *testing.T) {
-	unfinished := ws.MaskFrameInPlaceWith(ws.NewFrame(ws.OpText, false, []byte(`{"type":`)), [4]byte{1})
-	var huge bytes.Buffer
-	if err := ws.WriteHeader(&huge, ws.Header{Fin: true, OpCode: ws.OpText, Masked: true, Length: reverse.MaxFromAgent + 1}); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range map[string][]byte{
-		"without a mask":  ws.MustCompileFrame(ws.NewTextFrame([]byte(`{"type":"report"}`))),
-		"fragmented":      ws.MustCompileFrame(unfinished),
-		"too large":       huge.Bytes(),
-		"not a message":   masked(ws.OpText, []byte("hello")),
-		"a closing frame": masked(ws.OpClose, nil),
-	} {
-		here, there := net.Pipe()
-		go func() {
-			there.Write(b)
-			there.Close()
-		}()
-		if m, err := (&frames{conn: here}).readMessage(time.Second, func(ws.OpCode, []byte) {}); err == nil {
-			t.Errorf("%s: read as %+v", name, m)
-		}
-		here.Close()
-	}
 }
 
 // refusing is a store whose writes fail at first.
@@ -211,7 +181,7 @@ func FuzzReport(f *testing.F) {
 	f.Add([]byte(`{"checks":null,"sessions":[{"id":1}],"tzOffset":-99999999}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), ledger: newLedger(nil, slog.Default(), nil)}
-		l := newLink(&frames{}, deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "h"}, anyPool(), "e", time.Now())
+		l := newLink(reverse.ServiceFrames(nil), deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "h"}, anyPool(), "e", time.Now())
 		s.links.put(l)
 		if s.report(l, reverse.Message{Type: reverse.TypeReport, Body: body}) != nil {
 			return
@@ -247,32 +217,4 @@ func anyPool() *pool {
 	p := &pool{}
 	p.policy.Store(&updatePolicy{})
 	return p
-}
-
-// tape is a connection that plays bytes and forgets what is written.
-type tape struct {
-	net.Conn
-	r bytes.Reader
-}
-
-func (t *tape) Read(b []byte) (int, error)       { return t.r.Read(b) }
-func (t *tape) Write(b []byte) (int, error)      { return len(b), nil }
-func (t *tape) SetReadDeadline(time.Time) error  { return nil }
-func (t *tape) SetWriteDeadline(time.Time) error { return nil }
-
-func FuzzReadMessage(f *testing.F) {
-	f.Add(masked(ws.OpText, []byte(`{"type":"stopping"}`)))
-	f.Add(append(masked(ws.OpPing, []byte("1234")), masked(ws.OpClose, nil)...))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		c := &tape{}
-		c.r.Reset(b)
-		m, err := (&frames{conn: c}).readMessage(time.Second, func(_ ws.OpCode, p []byte) {
-			if len(p) > reverse.MaxFromAgent {
-				t.Fatalf("a frame of %d bytes", len(p))
-			}
-		})
-		if err == nil && m.Type == "" {
-			t.Fatal("a message without a type")
-		}
-	})
 }

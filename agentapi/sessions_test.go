@@ -14,7 +14,7 @@ import (
 
 func TestChangedSessionsAreToldAndNothingElseIs(t *testing.T) {
 	s := &Server{log: slog.New(slog.DiscardHandler), now: time.Now, links: newRegistry(), ledger: newLedger(nil, slog.Default(), nil)}
-	l := newLink(&frames{}, deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "host-1"}, anyPool(), "e", time.Now())
+	l := newLink(reverse.ServiceFrames(nil), deskyard.SessionHost{ID: arm.MustParseID(poolPath + "hp/sessionHosts/h"), ObjectID: "host-1"}, anyPool(), "e", time.Now())
 	s.links.put(l)
 	var told []string
 	s.OnSessions(func(host string) { told = append(told, host) })

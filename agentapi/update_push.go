@@ -147,7 +147,7 @@ func (s *Server) considerUpdate(l *link) {
 	if push == nil {
 		return
 	}
-	if err := l.send(reverse.TypeDesired, "", DesiredMessage{push}); err != nil {
+	if err := l.Send(reverse.TypeDesired, "", DesiredMessage{push}); err != nil {
 		s.log.Warn("desired components not sent", "host", l.id, "err", err) // the link ends and the next one tells them
 	}
 }
