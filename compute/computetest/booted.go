@@ -30,6 +30,7 @@ func RunBooted(t *testing.T, o Options) {
 		{"GuestSeesWhatTheSpecSays", guestSees},
 		{"ShutdownIsFollowedByTheGuest", guestFollows},
 		{"GuestsOwnPowerOffIsOffAndNoCrash", guestPowersOff},
+		{"GuestsOwnPowerOffIsToldByWatch", guestPowersOffUnasked},
 		{"GuestsPanicIsACrash", guestPanics},
 		{"GuestsRebootKeepsTheMachine", guestReboots},
 		{"RestartBootsTheGuestAnew", guestRestarted},
@@ -169,6 +170,13 @@ func guestPowersOff(f *fixture) {
 	f.state(s, compute.Off)
 	f.power(s, compute.Start)
 	f.hears(s, "report", func(l line) bool { return l.Boots == 2 })
+}
+
+func guestPowersOffUnasked(f *fixture) {
+	w := f.watches()
+	w.patience = bootFor // a guest that is busy takes its time; nobody looks but when told
+	s := f.boots("do=poweroff")
+	w.sees(time.Now(), s, compute.Off)
 }
 
 func guestPanics(f *fixture) {

@@ -5,7 +5,6 @@ package libvirt
 import (
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -210,51 +209,4 @@ func TestOtherHostsAreAsThisOne(t *testing.T) {
 	})
 	o.Network.Bridge = "dytest0"
 	computetest.Run(t, o)
-}
-
-func TestWatchHearsOfAMachineThatStarts(t *testing.T) {
-	folder, err := os.MkdirTemp("", "dyct")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	d := openDriver(t, computetest.Host{Folder: folder, Log: slog.New(slog.DiscardHandler)}, nil)
-	s := compute.Spec{ID: "6a6f1c9e-0000-4000-8000-0000000000aa", Owner: computetest.Owner, Name: "watched", CPUs: 1, MemoryMB: 128, Image: emptyImage(t)}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-	defer cancel()
-	t.Cleanup(func() {
-		if err := d.Remove(context.WithoutCancel(ctx), s.ID); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := d.Ensure(ctx, s); err != nil {
-		t.Fatal(err)
-	}
-	heard := make(chan string, 16)
-	watching, stop := context.WithCancel(ctx)
-	over := make(chan error, 1)
-	go func() { over <- d.Watch(watching, func(id string) { heard <- id }) }()
-	if id := <-heard; id != "" {
-		t.Errorf("the first word is of %q", id)
-	}
-	if err := d.Power(ctx, s.ID, compute.Start); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case id := <-heard:
-		if id != s.ID {
-			t.Errorf("heard of %q", id)
-		}
-	case <-ctx.Done():
-		t.Error("nothing was heard")
-	}
-	begun := time.Now()
-	if _, err := d.Screenshot(ctx, s.ID); err != nil {
-		t.Error(err)
-	}
-	t.Logf("screenshot in %d ms", time.Since(begun).Milliseconds())
-	stop()
-	if err := <-over; err != context.Canceled {
-		t.Errorf("Watch ended with %v", err)
-	}
 }

@@ -10,6 +10,7 @@
 //	  console.log, console.old      serial port, 1 to 2 MiB
 //	  pid                           locked by QEMU as long as it lives
 //	  qmp.sock, wait.sock           monitors: for questions, and for verbs that wait
+//	  event.sock                    monitor for Watch, which stays connected
 //	  qemu.log, swtpm.log
 //
 // A machine's process belongs to no service process: it is started in a session of

@@ -43,8 +43,8 @@ type Options struct {
 	Now   func() time.Time // time.Now if nil
 }
 
-// Driver makes machines with QEMU. It holds no process and no connection; there is
-// nothing to close.
+// Driver makes machines with QEMU. It holds no process, and a connection only as long
+// as Watch goes on; there is nothing to close.
 type Driver struct {
 	o        Options
 	binary   string
@@ -52,6 +52,7 @@ type Driver struct {
 	versions [2]int // major, minor
 	firmware firmware
 	account  *account // nil: QEMU runs as this process's user
+	watchers watchers
 
 	mu    sync.Mutex // guards what follows
 	locks map[string]*machineLock
@@ -69,7 +70,10 @@ type account struct {
 	uid, gid int
 }
 
-var _ compute.Driver = (*Driver)(nil)
+var (
+	_ compute.Driver  = (*Driver)(nil)
+	_ compute.Watcher = (*Driver)(nil)
+)
 
 // New opens the folder. It finds what a former process left and starts nothing.
 func New(o Options) (*Driver, error) {

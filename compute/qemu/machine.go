@@ -34,6 +34,7 @@ const (
 	pidFile     = "pid"
 	askSocket   = "qmp.sock"
 	waitSocket  = "wait.sock"
+	eventSocket = "event.sock"
 	logFile     = "qemu.log"
 	pictureFile = "screen.png"
 )
@@ -327,6 +328,7 @@ func (m *machine) variables() error {
 // Remove ends and deletes a machine.
 func (d *Driver) Remove(ctx context.Context, id string) error {
 	defer d.lock(id)()
+	defer d.watchers.tell(id)
 	if err := d.remove(ctx, id); err != nil {
 		return fmt.Errorf("remove machine %s: %w", id, err)
 	}

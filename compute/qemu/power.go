@@ -17,6 +17,7 @@ import (
 // Power changes a machine's state and returns once it is reached.
 func (d *Driver) Power(ctx context.Context, id string, p compute.Power) error {
 	defer d.lock(id)()
+	defer d.watchers.tell(id)
 	if err := d.power(ctx, id, p); err != nil {
 		return fmt.Errorf("%s machine %s: %w", p, id, err)
 	}

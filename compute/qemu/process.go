@@ -170,7 +170,7 @@ func (m *machine) launch(ctx context.Context, args []string) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(m.d.binary, args...) // not bound to ctx: it outlives us
-	for i, name := range []string{askSocket, waitSocket} {
+	for i, name := range []string{askSocket, waitSocket, eventSocket} {
 		socket, err := m.listen(name)
 		if err != nil {
 			return err
@@ -192,6 +192,7 @@ func (m *machine) launch(ctx context.Context, args []string) error {
 	mon, err := dialMonitor(ctx, m.folder, askSocket)
 	if err == nil {
 		mon.close()
+		m.d.watchers.started(m)
 		return cmd.Process.Release()
 	}
 	// We started it and have not waited for it, so the number is still its.
