@@ -93,6 +93,10 @@ e2e-machines: build packages ## each parameter of the wizard has its effect on a
 e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (skips without root)
 	./e2e/domain/run
 
+.PHONY: e2e-sessions
+e2e-sessions: build packages ## live sessions while everything around them fails, and hostile clients (root; skips without)
+	./e2e/sessions/run
+
 .PHONY: e2e-drivers
 e2e-drivers: build ## the drivers' contract with guests that boot, on QEMU; security groups (root; 5 to 10 minutes; not in make test)
 	./e2e/drivers/run

@@ -1,0 +1,173 @@
+//go:build e2e
+
+package sessions
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// desk is a person at Debian's FreeRDP, with a screen that the test sees and a keyboard
+// that it types on.
+type desk struct {
+	name   string
+	client *process
+	screen *os.File
+	keys   io.WriteCloser
+	typed  int // on the host's side, when last looked
+}
+
+var displays = 100
+
+// sit opens a person's desktop through the RD Gateway door, with the connection file of
+// the feed.
+func (y *yard) sit(t *testing.T, name string) *desk {
+	t.Helper()
+	var file []byte
+	y.as(t, name, http.MethodGet, serviceURL+"/connect/v1/resources/"+url.PathEscape(y.fileOf(t, name)), nil, &file)
+	displays++
+	dir, display := t.TempDir(), fmt.Sprintf(":%d", displays)
+	path := filepath.Join(dir, "desk.rdp")
+	must(t, os.WriteFile(path, file, 0o600))
+	start(t, exec.Command("nsenter", y.people.inside("Xvfb", display, "-fbdir", dir, "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset")[1:]...))
+	must(t, until(t.Context(), 10*time.Second, func() bool { _, err := os.Stat(filepath.Join(dir, "Xvfb_screen0")); return err == nil }))
+	must(t, until(t.Context(), 10*time.Second, func() bool { return exec.Command("xdpyinfo", "-display", display).Run() == nil }))
+	wm := exec.Command("nsenter", y.people.inside("openbox")[1:]...) // FreeRDP takes keys where it has the focus
+	wm.Env = append(os.Environ(), "DISPLAY="+display, "HOME="+dir)
+	start(t, wm)
+	d := &desk{name: name}
+	var err error
+	d.screen, err = os.Open(filepath.Join(dir, "Xvfb_screen0"))
+	must(t, err)
+	t.Cleanup(func() { _ = d.screen.Close() }) // it was read only
+	d.client = &process{log: filepath.Join(y.dir, "freerdp-"+name+display+".log"), args: y.people.inside("env", "DISPLAY="+display, "HOME="+dir, "xfreerdp", path,
+		"/u:"+name, "/p:"+y.users[name].password, "/cert:ignore", "/f", "/audio-mode:2", "/log-level:INFO")}
+	d.client.start(t)
+	t.Cleanup(func() {
+		d.client.end(t, syscall.SIGTERM, 5*time.Second)
+		if t.Failed() {
+			t.Logf("--- FreeRDP of %s\n%s", name, tail(d.client.log, 30))
+		}
+	})
+	d.keyboard(t, display)
+	return d
+}
+
+func (d *desk) keyboard(t *testing.T, display string) {
+	t.Helper()
+	c := exec.Command("xdotool", "-")
+	c.Env = append(os.Environ(), "DISPLAY="+display)
+	var err error
+	d.keys, err = c.StdinPipe()
+	must(t, err)
+	start(t, c)
+}
+
+// ended reports whether the client has ended.
+func (d *desk) ended() bool {
+	select {
+	case <-d.client.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// bright is the colour of a place on the screen. The screen is the X window dump that Xvfb
+// keeps in a file (XWDFileHeader, all fields big-endian).
+func (d *desk) bright() bool {
+	var head [100]byte
+	if _, err := d.screen.ReadAt(head[:], 0); err != nil {
+		return false
+	}
+	field := func(i int64) int64 { return int64(binary.BigEndian.Uint32(head[4*i:])) }
+	var pixel [4]byte
+	at := field(0) + 12*field(19) + field(5)/4*field(12) + field(4)/4*4 // not under the pointer
+	_, err := d.screen.ReadAt(pixel[:], at)
+	return err == nil && pixel[0] > 0x80 && pixel[1] > 0x80
+}
+
+// press types a key and gives the time until the screen shows that the program on the
+// host got it: the whole way there and back.
+func (d *desk) press(t *testing.T, within time.Duration) (time.Duration, error) {
+	t.Helper()
+	before, begin := d.bright(), time.Now()
+	if _, err := io.WriteString(d.keys, "key a\n"); err != nil {
+		return 0, err
+	}
+	for d.bright() == before {
+		if time.Since(begin) > within {
+			return 0, fmt.Errorf("the screen did not answer a key within %s", within)
+		}
+		if d.ended() {
+			return 0, fmt.Errorf("the client ended: %s", tail(d.client.log, 5))
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return time.Since(begin), nil
+}
+
+// type types so many keys and gives the times, sorted.
+func (d *desk) echo(t *testing.T, keys int) []time.Duration {
+	t.Helper()
+	var all []time.Duration
+	for range keys {
+		took, err := d.press(t, 20*time.Second)
+		if err != nil {
+			t.Fatalf("%s types: %v", d.name, err)
+		}
+		all = append(all, took)
+		time.Sleep(30 * time.Millisecond) // as a person's next key
+	}
+	slices.Sort(all)
+	return all
+}
+
+// alive fails the test unless a key and its echo still cross.
+func (d *desk) alive(t *testing.T, when string) {
+	t.Helper()
+	took, err := d.press(t, 20*time.Second)
+	if err != nil {
+		t.Fatalf("%s: the session of %s: %v", when, d.name, err)
+	}
+	t.Logf("%s: %s types, echo after %d ms", when, d.name, took.Milliseconds())
+}
+
+// ready waits until the desktop is there and answers a key.
+func (y *yard) ready(t *testing.T, d *desk) {
+	t.Helper()
+	y.host.await(t, "the desktop of "+d.name, time.Minute, "test -s /home/"+d.name+"/keys && pgrep -u "+d.name+" xterm")
+	err := until(t.Context(), 30*time.Second, func() bool {
+		_, err := d.press(t, 2*time.Second)
+		return err == nil
+	})
+	if err != nil {
+		t.Fatalf("the desktop of %s does not answer keys", d.name)
+	}
+}
+
+// fileOf is the name of the connection file of the one desktop.
+func (y *yard) fileOf(t *testing.T, name string) string {
+	t.Helper()
+	var raw []byte
+	y.as(t, name, http.MethodGet, serviceURL+"/connect/v1/feed", nil, &raw)
+	const before = "/connect/v1/resources/"
+	i := bytes.Index(raw, []byte(before))
+	if i < 0 {
+		t.Fatalf("the feed names no file: %s", raw)
+	}
+	file, _, _ := strings.Cut(string(raw[i+len(before):]), `"`)
+	return file
+}
