@@ -59,7 +59,7 @@ func (c StackClient) Status(ctx context.Context) (StackStatus, error) {
 	case s.Listener.Encryption == "":
 		st.Encryption = "No RDP server is configured."
 	case !st.Encrypted:
-		st.Encryption = "The RDP server offers RDP's own security layer only. Set security_layer=negotiate in xrdp.ini and restart xrdp."
+		st.Encryption = "The RDP server offers RDP's own security layer only. Set security_layer=tls in xrdp.ini and restart xrdp."
 	}
 	if st.Listening {
 		st.Listener = "The RDP server answers on loopback."

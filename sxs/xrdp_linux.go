@@ -20,6 +20,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/deskyard/deskyard/durable"
@@ -29,6 +30,9 @@ import (
 type xrdp struct {
 	folder string // /etc/xrdp
 	log    *slog.Logger
+
+	mu    sync.Mutex // guards heard
+	heard answer
 }
 
 func newListener(log *slog.Logger) listener { return &xrdp{folder: "/etc/xrdp", log: log} }
@@ -37,7 +41,7 @@ func newListener(log *slog.Logger) listener { return &xrdp{folder: "/etc/xrdp", 
 func (x *xrdp) wanted() map[string]string {
 	return map[string]string{
 		"port":           "tcp://127.0.0.1:3389",
-		"security_layer": "negotiate",
+		"security_layer": "tls", // RDP's own encryption identifies nobody
 		"certificate":    x.certFile(),
 		"key_file":       x.keyFile(),
 	}
@@ -48,8 +52,8 @@ func (x *xrdp) certFile() string { return filepath.Join(x.folder, "deskyard-cert
 func (x *xrdp) keyFile() string  { return filepath.Join(x.folder, "deskyard-key.pem") }
 
 // prepare puts xrdp on loopback with a key of this machine's own (images ship one
-// key for all machines, and Debian's xrdp cannot read it), and restarts it if that
-// changed anything.
+// key for all machines, and Debian's xrdp cannot read it). xrdp reads its settings anew
+// for each connection; only another address to listen on needs a restart.
 func (x *xrdp) prepare(ctx context.Context) error {
 	ini, err := os.ReadFile(x.iniFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,22 +62,25 @@ func (x *xrdp) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read xrdp's configuration: %w", err)
 	}
-	madeKey, err := x.ensureKey()
-	if err != nil {
+	if err := x.ensureKey(); err != nil {
 		return err
 	}
 	changed := setGlobals(ini, x.wanted())
-	if bytes.Equal(changed, ini) && !madeKey {
+	if bytes.Equal(changed, ini) {
 		return nil
 	}
 	if err := x.replaceConfig(ini, changed); err != nil {
 		return err
 	}
-	x.log.Info("xrdp configured for loopback with its own key; restarting it", "file", x.iniFile())
+	x.log.Info("xrdp configured for loopback with its own key", "file", x.iniFile())
+	if globals(ini)["port"] == x.wanted()["port"] {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "systemctl", "try-restart", "xrdp.service").CombinedOutput(); err != nil {
-		return fmt.Errorf("restart xrdp: %w: %s", err, bytes.TrimSpace(out))
+		err = fmt.Errorf("restart xrdp: %w: %s", err, bytes.TrimSpace(out))
+		return errors.Join(err, durable.Replace(x.iniFile(), ini, 0o644)) // or the next attempt would find nothing to do
 	}
 	return nil
 }
@@ -93,21 +100,21 @@ func (x *xrdp) replaceConfig(old, changed []byte) error {
 }
 
 // ensureKey makes the RDP server's key and certificate once.
-func (x *xrdp) ensureKey() (made bool, err error) {
+func (x *xrdp) ensureKey() error {
 	if _, err := os.Stat(x.keyFile()); err == nil {
-		return false, nil
+		return nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return false, fmt.Errorf("make xrdp's key: %w", err)
+		return fmt.Errorf("make xrdp's key: %w", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+		return fmt.Errorf("make xrdp's certificate: %w", err)
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+		return fmt.Errorf("make xrdp's certificate: %w", err)
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
@@ -116,16 +123,16 @@ func (x *xrdp) ensureKey() (made bool, err error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 	if err != nil {
-		return false, fmt.Errorf("make xrdp's certificate: %w", err)
+		return fmt.Errorf("make xrdp's certificate: %w", err)
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return false, fmt.Errorf("encode xrdp's key: %w", err)
+		return fmt.Errorf("encode xrdp's key: %w", err)
 	}
 	if err := durable.Replace(x.certFile(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		return false, err
+		return err
 	}
-	return true, durable.Replace(x.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o640, giveToXRDP)
+	return durable.Replace(x.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o640, giveToXRDP)
 }
 
 // giveToXRDP lets the group that Debian's xrdp runs as have a file; where there is no
@@ -148,7 +155,7 @@ func (x *xrdp) state(ctx context.Context) Listener {
 		return Listener{Detail: "No RDP server is installed. Install one: apt-get install xrdp xorgxrdp"}
 	}
 	l := Listener{Encryption: globals(ini)["security_layer"]}
-	if err := probe(ctx, rdpAddress); err != nil {
+	if err := x.answers(ctx); err != nil {
 		l.Detail = "The RDP server does not answer on " + rdpAddress + " (" + err.Error() + "). Look at: systemctl status xrdp"
 		return l
 	}
