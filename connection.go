@@ -59,9 +59,12 @@ type ClientInfo struct {
 
 // ConnectionStage is one step of a connection and the time it took.
 type ConnectionStage struct {
-	Name string        `json:"name"` // decide | start | reverse-connect | negotiate | relay
+	Name string        `json:"name"` // decide | start | reverse-connect | negotiate | ready
 	Took time.Duration `json:"took"` // nanoseconds
 }
+
+// StageReady is the stage that ends with the first bytes of the session.
+const StageReady = "ready"
 
 // ConnectionFailure is why there is no session, for the user and the administrator.
 type ConnectionFailure struct {
@@ -162,6 +165,15 @@ type ConnectionEnd struct {
 	At         time.Time         `json:"at"`
 }
 
+// RelayReport is all that a gateway relays, or has an end of to tell.
+type RelayReport struct {
+	Gateway     string   `json:"-"` // its name, which is not its to say
+	Connections []string `json:"connections"`
+	// Fresh says that the gateway's process has admitted nobody yet. Otherwise a young
+	// connection that the list lacks may have come since it was made, and is spared.
+	Fresh bool `json:"fresh,omitempty"`
+}
+
 // Brokerage is the service as a gateway sees it. In the service's own process it is
 // called directly; a gateway elsewhere calls it over HTTPS. A refusal is a
 // *ConnectionFailure.
@@ -172,4 +184,7 @@ type Brokerage interface {
 	Connected(ctx context.Context, connection string, stages []ConnectionStage) error
 	// Ended tells that they no longer do. A gateway keeps telling until it is heard.
 	Ended(ctx context.Context, e ConnectionEnd) error
+	// Relaying tells which connections a gateway has now: whatever else it was known to
+	// relay ended unheard, with an earlier process of its or while the service was away.
+	Relaying(ctx context.Context, r RelayReport) error
 }

@@ -53,6 +53,8 @@ type ConnectionQuery struct {
 	Pool  arm.ResourceID // zero for all
 	Since time.Time      // begun at or after; zero for no bound
 	Until time.Time      // begun before; zero for no bound
-	After string         // continue after this id (exclusive); from a Page's Next
-	Limit int            // rows at most; 0: no bound
+	// Relayer selects what a gateway relays now, as far as the service knows; "" for all.
+	Relayer string
+	After   string // continue after this id (exclusive); from a Page's Next
+	Limit   int    // rows at most; 0: no bound
 }

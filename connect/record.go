@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -134,16 +136,53 @@ func (s *Service) Ended(ctx context.Context, e deskyard.ConnectionEnd) error {
 	return nil
 }
 
-// end completes a record. What ended by a fault, and not by anybody's wish, says so.
+// settleFor is how long a gateway's report may lack a connection that it has: longer
+// than any takes from the decision to its first bytes.
+const settleFor = 2 * time.Minute
+
+// Relaying implements deskyard.Brokerage.
+func (s *Service) Relaying(ctx context.Context, r deskyard.RelayReport) error {
+	known, err := s.o.Store.Connections(ctx, deskyard.ConnectionQuery{Relayer: r.Gateway})
+	if err != nil {
+		return fmt.Errorf("look what gateway %s relays: %w", r.Gateway, err)
+	}
+	live := make(map[string]bool, len(r.Connections))
+	for _, id := range r.Connections {
+		live[strings.ToLower(id)] = true
+	}
+	var errs []error
+	for _, c := range known.Items {
+		if live[strings.ToLower(c.ID)] || !r.Fresh && s.now().Sub(c.Started) < settleFor {
+			continue
+		}
+		errs = append(errs, s.Ended(ctx, deskyard.ConnectionEnd{Connection: c.ID, At: s.now(), Reason: "error: gateway " + r.Gateway + " was restarted, or cut off, and has it no more"}))
+	}
+	return errors.Join(errs...)
+}
+
+// asked are the ends that somebody wished for, but not the user.
+var asked = map[string]string{
+	"gateway stopping": "The gateway %s was stopped. The session goes on; connect again to return to it.",
+	"administrator":    "An administrator disconnected the session from gateway %s. Connect again to return to it, or ask your administrator.",
+	"idle":             "Nothing crossed gateway %s for so long that the connection was ended. The session goes on; connect again to return to it.",
+}
+
+// end completes a record. What ended by a fault, or by somebody else's wish than the
+// user's, says so.
 func end(c *deskyard.Connection, e deskyard.ConnectionEnd) {
 	e.Reason = clip(e.Reason)
 	c.Ended, c.Traffic, c.Stages = e.At, e.Traffic, withStages(c.Stages, e.Stages)
 	detail, faulty := strings.CutPrefix(e.Reason, "error: ")
+	// A gateway that could not tell that bytes flow tells it with their end.
+	ready := slices.ContainsFunc(e.Stages, func(s deskyard.ConnectionStage) bool { return s.Name == deskyard.StageReady })
 	switch {
-	case c.State == deskyard.ConnectionConnected:
+	case c.State == deskyard.ConnectionConnected || ready:
 		c.State = deskyard.ConnectionCompleted
 		if faulty {
 			c.Failure = failure(NetworkDisconnect, 0, "The connection broke: %s. The session goes on; connect again to return to it.", detail)
+		}
+		if words := asked[e.Reason]; words != "" {
+			c.Failure = failure(NetworkDisconnect, 0, words, c.Gateway)
 		}
 	case faulty:
 		c.State, c.Failure = deskyard.ConnectionFailed, failure(Broken, 0, "The connection broke before the desktop came up: %s. Connect again.", detail)

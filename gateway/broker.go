@@ -19,6 +19,7 @@ import (
 //	admit        deskyard.AdmitRequest -> the admission, or 409 and why not
 //	connected    connection, stages
 //	ended        deskyard.ConnectionEnd
+//	relaying     deskyard.RelayReport, at its start and each minute
 //	orders       number of the last one -> what to do since, once there is something
 //	certificate  a key that the gateway made -> its next certificate
 //
@@ -33,10 +34,12 @@ const (
 	verbAdmit       = "admit"
 	verbConnected   = "connected"
 	verbEnded       = "ended"
+	verbRelaying    = "relaying"
 	verbOrders      = "orders"
 	verbCertificate = "certificate"
 
 	maxBroker = 64 << 10 // bytes of a body; tickets and stages have some hundreds
+	maxReport = 4 << 20  // of a report: a hundred thousand connections
 )
 
 type (
@@ -121,6 +124,11 @@ func (d *BrokerDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		carry(d, w, r, name, func(ctx context.Context, e deskyard.ConnectionEnd) (nothing, error) {
 			return nothing{}, d.Brokerage.Ended(ctx, e)
 		})
+	case verbRelaying:
+		carry(d, w, r, name, func(ctx context.Context, q deskyard.RelayReport) (nothing, error) {
+			q.Gateway = name
+			return nothing{}, d.Brokerage.Relaying(ctx, q)
+		})
 	case verbOrders:
 		carry(d, w, r, name, func(ctx context.Context, q orderQuery) (orderAnswer, error) {
 			return d.Orders.wait(ctx, q.After)
@@ -138,7 +146,11 @@ func (d *BrokerDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // carry decodes what a gateway sends, does it and answers.
 func carry[In, Out any](d *BrokerDoor, w http.ResponseWriter, r *http.Request, name string, do func(context.Context, In) (Out, error)) {
 	var in In
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBroker)).Decode(&in); err != nil {
+	most := int64(maxBroker)
+	if r.URL.Path == BrokerPath+verbRelaying {
+		most = maxReport
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, most)).Decode(&in); err != nil {
 		reply(w, http.StatusBadRequest, refusal{Message: "read the request: " + err.Error()})
 		return
 	}

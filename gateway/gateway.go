@@ -42,6 +42,7 @@ type Gateway struct {
 	o        Options
 	log      *slog.Logger
 	count    *counts
+	held     held
 	legs     relay.Rendezvous
 	sessions relay.Sessions
 	opening  chan struct{} // slots for clients that have no session yet
@@ -169,61 +170,6 @@ func (g *Gateway) open(ctx context.Context, door, ticket string, client deskyard
 	}
 	o.stage("reverse-connect", o.begun)
 	return o, nil
-}
-
-// run relays until the session ends. client and host are closed by it.
-func (g *Gateway) run(o *opened, client, host relay.Stream) {
-	o.stage("ready", o.begun)
-	ctx, cancel := context.WithTimeout(g.ctx, greetWithin)
-	err := g.o.Brokerage.Connected(ctx, o.Connection, o.stages)
-	cancel()
-	if err != nil { // the record will lack its times; the session need not
-		g.log.Warn("service not told of a session", "connection", o.Connection, "err", err)
-	}
-	g.log.Info("session relayed", "connection", o.Connection, "door", o.door, "host", o.HostName, "user", o.User, "after", time.Since(o.begun))
-	end := g.sessions.Run(o.Connection, client, host, o.Idle)
-	g.count.ended(o.door, end)
-	g.log.Info("session ended", "connection", o.Connection, "reason", end.Reason, "fromClient", end.FromClient, "fromHost", end.FromHost)
-	g.tell(deskyard.ConnectionEnd{
-		Connection: o.Connection, Reason: end.Reason, At: time.Now(), Stages: o.stages,
-		Traffic: deskyard.Traffic{FromClient: end.FromClient, FromHost: end.FromHost, RTT: end.RTT},
-	})
-}
-
-// giveUp ends what was admitted and came to nothing, so that its place is free again.
-func (g *Gateway) giveUp(o *opened, reason string) {
-	if o.leg != nil {
-		_ = o.leg.Close() // nothing was sent on it that matters
-	}
-	g.tell(deskyard.ConnectionEnd{Connection: o.Connection, Reason: reason, At: time.Now(), Stages: o.stages})
-}
-
-// Pauses between attempts to tell the service.
-const (
-	tellFirst = 500 * time.Millisecond
-	tellMost  = 30 * time.Second
-)
-
-// tell tells the service of an end until it is heard.
-func (g *Gateway) tell(e deskyard.ConnectionEnd) {
-	g.wg.Go(func() {
-		for pause := tellFirst; ; pause = min(2*pause, tellMost) {
-			ctx, cancel := context.WithTimeout(g.ctx, greetWithin)
-			err := g.o.Brokerage.Ended(ctx, e)
-			cancel()
-			if err == nil {
-				return
-			}
-			g.log.Warn("service not told of a session's end; trying again", "connection", e.Connection, "err", err)
-			again := time.NewTimer(pause)
-			select {
-			case <-g.ctx.Done():
-				again.Stop()
-				return
-			case <-again.C:
-			}
-		}
-	})
 }
 
 // enter takes a slot for a client that has no session yet; leave gives it back.

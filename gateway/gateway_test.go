@@ -368,3 +368,6 @@ func TestASessionIsEndedFromOutside(t *testing.T) {
 		t.Error("the client was not disconnected")
 	}
 }
+
+// Relaying implements deskyard.Brokerage.
+func (s *service) Relaying(context.Context, deskyard.RelayReport) error { return nil }

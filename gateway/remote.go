@@ -58,6 +58,11 @@ func (r *Remote) Ended(ctx context.Context, e deskyard.ConnectionEnd) error {
 	return r.call(ctx, verbEnded, e, &nothing{})
 }
 
+// Relaying implements deskyard.Brokerage.
+func (r *Remote) Relaying(ctx context.Context, q deskyard.RelayReport) error {
+	return r.call(ctx, verbRelaying, q, &nothing{})
+}
+
 // Renew has the service certify a key; the answer is PEM, the leaf first.
 func (r *Remote) Renew(ctx context.Context, key crypto.PublicKey) (string, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)

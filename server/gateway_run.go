@@ -64,6 +64,11 @@ func RunGateway(ctx context.Context, c GatewayConfig, version string, log *slog.
 		return err
 	}
 	defer e.remote.Close()
+	begin, cancel := context.WithTimeout(ctx, beginTime)
+	if err := e.gateway.Begin(begin); err != nil { // the service may be away; reports go on
+		log.Warn("service not told that the gateway begins", "err", err)
+	}
+	cancel()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -109,6 +114,9 @@ func (e *edge) open(ctx context.Context) error {
 	e.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }
+
+// beginTime bounds how long the doors stay shut for a service that does not answer.
+const beginTime = 3 * time.Second
 
 // renewTime bounds the making of a fresh certificate.
 const renewTime = 20 * time.Second
@@ -180,6 +188,7 @@ func (e *edge) work(ctx context.Context, servers map[*http.Server]net.Listener) 
 	}
 	wg.Go(func() { e.certificates.keepFresh(ctx) })
 	wg.Go(func() { e.gateway.Obey(ctx, e.remote) })
+	wg.Go(func() { e.gateway.Report(ctx) })
 	<-ctx.Done()
 	e.draining.Store(true)
 	e.log.Info("gateway stopping", "reason", context.Cause(ctx), "sessions", e.gateway.Sessions())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -23,12 +24,15 @@ type users struct {
 }
 
 // openUsers opens them. The gateway is the service's own; others may stand beside it.
-func (s *service) openUsers(context.Context) error {
+func (s *service) openUsers(ctx context.Context) error {
 	var err error
 	if s.users.gateway, err = gateway.New(gateway.Options{
 		Brokerage: s.connect, Name: "service", URLs: s.config.AgentURL, Origins: []string{s.config.PublicURL}, Registry: s.registry, Log: s.log,
 	}); err != nil {
 		return err
+	}
+	if err = s.users.gateway.Begin(ctx); err != nil {
+		return fmt.Errorf("end the records of what the last process relayed: %w", err)
 	}
 	s.users.relay = s.users.gateway.Handler()
 	s.users.broker = &gateway.BrokerDoor{Brokerage: s.connect, Who: s.gatewayOf, Renew: s.renewGateway, Orders: &s.users.orders, Log: s.log}

@@ -193,6 +193,17 @@ func TestConnectionsComeBackNewestFirst(t *testing.T) {
 				t.Errorf("next is %q", got.Next)
 			}
 		}
+		all[4].State, all[4].Gateway = deskyard.ConnectionConnected, "edge-1"
+		all[5].State, all[5].Gateway = deskyard.ConnectionConnected, "edge-2"
+		write(t, db, func(ctx context.Context, tx deskyard.Tx) error {
+			return errors.Join(tx.PutConnection(ctx, all[4]), tx.PutConnection(ctx, all[5]))
+		})
+		same(t, found(db.Connections(ctx, deskyard.ConnectionQuery{Relayer: "edge-1"}))(t).Items, []deskyard.Connection{all[4]})
+		all[4].State, all[4].Ended = deskyard.ConnectionCompleted, start
+		write(t, db, func(ctx context.Context, tx deskyard.Tx) error { return tx.PutConnection(ctx, all[4]) })
+		if left := found(db.Connections(ctx, deskyard.ConnectionQuery{Relayer: "edge-1"}))(t).Items; left != nil {
+			t.Errorf("edge-1 still relays %v", left)
+		}
 		if n, err := db.PruneConnections(ctx, all[2].Started); n != 2 || err != nil {
 			t.Fatalf("pruned %d, %v", n, err)
 		}

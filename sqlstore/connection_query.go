@@ -33,7 +33,7 @@ func (q queries) Connection(ctx context.Context, id string) (deskyard.Connection
 // Connections implements deskyard.Reader.
 func (q queries) Connections(ctx context.Context, want deskyard.ConnectionQuery) (deskyard.Page[deskyard.Connection], error) {
 	var page deskyard.Page[deskyard.Connection]
-	if !storable(want.User + want.Host + want.Pool.Key() + want.After) {
+	if !storable(want.User + want.Host + want.Pool.Key() + want.After + want.Relayer) {
 		return page, nil // nothing stored can match it
 	}
 	l := selecting(connectionColumns)
@@ -45,6 +45,9 @@ func (q queries) Connections(ctx context.Context, want deskyard.ConnectionQuery)
 	}
 	if !want.Pool.IsZero() {
 		l.where("pool_key = ?", want.Pool.Key())
+	}
+	if want.Relayer != "" {
+		l.where("relayer = ? and relayer <> ''", want.Relayer) // the second lets the planner use the partial index
 	}
 	if !want.Since.IsZero() {
 		l.where("id >= ?", firstID(want.Since))
@@ -91,13 +94,17 @@ func (t *transaction) PutConnection(ctx context.Context, c deskyard.Connection) 
 	if err != nil {
 		return fmt.Errorf("encode connection %s: %w", c.ID, err)
 	}
-	if !storable(c.ID + c.User + c.HostID + c.Pool.Key() + string(doc)) {
+	if !storable(c.ID + c.User + c.HostID + c.Pool.Key() + c.Gateway + string(doc)) {
 		return arm.Errorf(arm.Invalid, "InvalidConnection", "The record of connection %q cannot be stored.", c.ID)
 	}
-	_, err = t.run.exec(ctx, `insert into connections (id, user_key, host_id, pool_key, redeemed, doc)
-		values ($1, $2, $3, $4, 0, $5)
-		on conflict (id) do update set host_id = excluded.host_id, doc = excluded.doc`,
-		strings.ToLower(c.ID), deskyard.SlotUser(c.User), strings.ToLower(c.HostID), c.Pool.Key(), string(doc))
+	relayer := ""
+	if c.State == deskyard.ConnectionConnected && c.Ended.IsZero() {
+		relayer = c.Gateway
+	}
+	_, err = t.run.exec(ctx, `insert into connections (id, user_key, host_id, pool_key, redeemed, relayer, doc)
+		values ($1, $2, $3, $4, 0, $5, $6)
+		on conflict (id) do update set host_id = excluded.host_id, relayer = excluded.relayer, doc = excluded.doc`,
+		strings.ToLower(c.ID), deskyard.SlotUser(c.User), strings.ToLower(c.HostID), c.Pool.Key(), relayer, string(doc))
 	if err != nil {
 		return fmt.Errorf("write connection %s: %w", c.ID, err)
 	}

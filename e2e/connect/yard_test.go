@@ -293,3 +293,6 @@ func randomName() string {
 	_, _ = rand.Read(b) // never fails
 	return "dy" + hex.EncodeToString(b)
 }
+
+// Relaying implements deskyard.Brokerage.
+func (d *desk) Relaying(context.Context, deskyard.RelayReport) error { return nil }
