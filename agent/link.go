@@ -313,6 +313,7 @@ func (c *control) desired(ctx context.Context, m reverse.Message) {
 
 // report sends the board whenever it changes.
 func (c *control) report(ctx context.Context) {
+	c.a.look(ctx) // since this version was announced, it is the one that is installed
 	if c.a.checkAnew(ctx) != nil {
 		return // the link has ended
 	}

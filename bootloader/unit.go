@@ -86,7 +86,9 @@ func (u *unit) run(ctx context.Context) {
 		case <-u.wake:
 		case <-timer.C:
 		case call := <-u.ready:
-			call.answer <- u.announce(call.version)
+			err := u.announce(call.version)
+			u.publish() // before the component goes on and asks
+			call.answer <- err
 		case r := <-u.staged:
 			u.stageDone(r)
 		case <-exited:

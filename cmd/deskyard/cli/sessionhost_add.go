@@ -210,7 +210,7 @@ func as(body, into any) error {
 var errHostsFailed = errors.New("not every session host is Available")
 
 // followEvery is how often a run is looked at.
-const followEvery = time.Second
+const followEvery = 500 * time.Millisecond
 
 // followRun shows a run's progress until it ends, and its summary.
 func (s *session) followRun(ctx context.Context, pool string, added deskyard.AddedSessionHosts, group, poolName string) error {
