@@ -130,28 +130,31 @@ func (g *Gateway) avd(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
+	guest, err := g.enter(r)
+	if err != nil { // before the promise is taken: the client may try again
+		g.turnAway(w, deskyard.DoorAVD, err)
+		return
+	}
+	defer guest.leave()
 	p, ok := g.promised.find(id, true)
-	leave, room := g.enter()
-	if !ok || !room {
-		if room {
-			leave()
-		}
+	if !ok {
 		http.Error(w, "No connection was promised under this id, or it was too long ago. Connect again.", http.StatusNotFound)
 		return
 	}
-	defer leave()
+	guest.shows() // a ticket, in effect: nobody guesses an id
 	ws, err := relay.Upgrade(w, r)
 	if err != nil {
 		g.log.Info("AVD client refused", "client", r.RemoteAddr, "err", err)
 		return
 	}
+	guest.holds(ws)
 	o, front, host, err := g.front(r, ws, p)
 	if err != nil {
 		g.log.Info("AVD client not connected", "client", r.RemoteAddr, "err", err)
 		_ = ws.Close() // it was told why, where it could be
 		return
 	}
-	leave()
+	guest.leave()
 	g.run(o, front, host)
 }
 
@@ -193,7 +196,7 @@ func (g *Gateway) front(r *http.Request, ws *relay.WebSocket, p promise) (o *ope
 		}
 		fix.Credentials = &rdp.Credentials{Domain: q.Domain, User: q.User, Password: password}
 	}
-	if o, err = g.open(r.Context(), deskyard.DoorAVD, p.ticket, clientOf(r)); err != nil {
+	if o, err = g.open(r.Context(), deskyard.DoorAVD, p.ticket, g.clientOf(r)); err != nil {
 		return nil, nil, nil, errors.Join(err, answer(rdp.RDSTLSAccessDenied))
 	}
 	fail := func(err error) (*opened, *fronted, *tls.Conn, error) {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/relay"
 	"github.com/deskyard/deskyard/reverse"
 	"github.com/deskyard/deskyard/tsgu"
@@ -32,6 +34,10 @@ type Options struct {
 	// always may.
 	Origins []string
 
+	// ClientAddress is where a request comes from; nil: its peer. It says otherwise where
+	// the operator has reverse proxies.
+	ClientAddress func(*http.Request) netip.Addr
+
 	Registry prometheus.Registerer // nil: nothing is counted
 	Log      *slog.Logger          // nil: slog.Default()
 }
@@ -45,13 +51,15 @@ type Gateway struct {
 	held     held
 	legs     relay.Rendezvous
 	sessions relay.Sessions
-	opening  chan struct{} // slots for clients that have no session yet
+	lobby    lobby
 	rdg      tsgu.Door
 	promised promises
 	identity func() (*tls.Certificate, error) // made at its first use
 
 	ctx    context.Context // ends when Close has given up on telling ends
 	cancel context.CancelFunc
+	doors  context.Context // ends when nobody is let through any more
+	shut   context.CancelFunc
 	wg     sync.WaitGroup // tellers
 }
 
@@ -59,7 +67,6 @@ type Gateway struct {
 const (
 	greetWithin = 10 * time.Second // from the handshake to the ticket
 	openWithin  = 40 * time.Second // from the ticket to the first bytes of the host
-	maxOpening  = 1000
 )
 
 // New makes a Gateway.
@@ -70,11 +77,15 @@ func New(o Options) (*Gateway, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	g := &Gateway{o: o, log: o.Log, opening: make(chan struct{}, maxOpening)}
+	if o.ClientAddress == nil {
+		o.ClientAddress = proxy.Trusted(nil).Client
+	}
+	g := &Gateway{o: o, log: o.Log}
 	g.count = newCounts(o.Registry, g.sessions.Len)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.doors, g.shut = context.WithCancel(g.ctx)
 	g.identity = sync.OnceValues(newIdentity)
-	g.rdg = tsgu.Door{Frames: frames, Serve: g.serveRDG, Log: o.Log}
+	g.rdg = tsgu.Door{Frames: frames, Serve: g.serveRDG, Enter: g.enterRDG, Log: o.Log}
 	return g, nil
 }
 
@@ -111,6 +122,8 @@ func (g *Gateway) Disconnect(connection, reason string) bool {
 // ends, for some seconds more.
 func (g *Gateway) Close(ctx context.Context) {
 	g.sessions.Drain(ctx)
+	g.shut() // what is being opened would run no more
+	g.lobby.close()
 	told := make(chan struct{})
 	go func() { // ends with the last teller, which cancel ends
 		g.wg.Wait()
@@ -150,6 +163,7 @@ func (g *Gateway) open(ctx context.Context, door, ticket string, client deskyard
 	defer seat.Leave()
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
+	defer context.AfterFunc(g.doors, cancel)()
 	o := &opened{door: door, begun: time.Now()}
 	a, err := g.o.Brokerage.Admit(ctx, deskyard.AdmitRequest{Ticket: ticket, Door: door, Client: client, Leg: leg, Gateway: g.o.Name, URLs: g.o.URLs})
 	if err != nil {
@@ -172,12 +186,7 @@ func (g *Gateway) open(ctx context.Context, door, ticket string, client deskyard
 	return o, nil
 }
 
-// enter takes a slot for a client that has no session yet; leave gives it back.
-func (g *Gateway) enter() (leave func(), ok bool) {
-	select {
-	case g.opening <- struct{}{}:
-		return sync.OnceFunc(func() { <-g.opening }), true
-	default:
-		return nil, false
-	}
+// enter lets a client into the lobby.
+func (g *Gateway) enter(r *http.Request) (*guest, error) {
+	return g.lobby.enter(proxy.Neighbourhood(g.o.ClientAddress(r)).String())
 }

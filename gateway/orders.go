@@ -15,6 +15,7 @@ type Orders struct {
 	last    uint64     // number of the newest
 	more    chan struct{}
 	waiting int // gateways that would hear of one now
+	closed  bool
 }
 
 // order is to end the relay of a connection, wherever it is.
@@ -31,6 +32,7 @@ type (
 	orderAnswer struct {
 		Orders []order `json:"orders,omitempty"`
 		Last   uint64  `json:"last"`
+		Later  bool    `json:"later,omitempty"` // the service stops: ask again in a while
 	}
 )
 
@@ -55,6 +57,17 @@ func (o *Orders) Disconnect(connection, reason string) bool {
 	return o.waiting > 0
 }
 
+// Close answers all who wait: there will be no orders any more.
+func (o *Orders) Close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.more != nil {
+		close(o.more)
+		o.more = nil
+	}
+}
+
 // wait gives the orders after a number, as soon as there is one. A gateway that begins,
 // or that heard another start of the service, has a number from elsewhere: it is told the
 // newest.
@@ -63,7 +76,7 @@ func (o *Orders) wait(ctx context.Context, after uint64) (orderAnswer, error) {
 	defer cancel()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.last == after {
+	for o.last == after && !o.closed {
 		if o.more == nil {
 			o.more = make(chan struct{})
 		}
@@ -80,7 +93,7 @@ func (o *Orders) wait(ctx context.Context, after uint64) (orderAnswer, error) {
 			break
 		}
 	}
-	a := orderAnswer{Last: o.last}
+	a := orderAnswer{Last: o.last, Later: o.closed}
 	for _, one := range o.list {
 		if one.Number > after && after <= o.last {
 			a.Orders = append(a.Orders, one)
@@ -101,9 +114,12 @@ func (g *Gateway) Obey(ctx context.Context, r *Remote) {
 					g.log.Info("session ended by the service", "connection", one.Connection, "reason", one.Reason)
 				}
 			}
-			continue
+			if !a.Later {
+				continue
+			}
+		} else {
+			g.log.Debug("service not asked for orders; trying again", "err", err)
 		}
-		g.log.Debug("service not asked for orders; trying again", "err", err)
 		again := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

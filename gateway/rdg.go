@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -22,6 +23,8 @@ func frames(conn net.Conn, in *bufio.Reader) tsgu.Stream { return relay.NewWebSo
 type admission struct {
 	g      *Gateway
 	r      *http.Request
+	guest  *guest
+	stream tsgu.Stream
 	opened *opened
 }
 
@@ -31,7 +34,11 @@ func (a *admission) Open(ctx context.Context, q tsgu.Request) (tsgu.Grant, error
 	if q.Bearer || ticket == "" {
 		ticket, _ = strings.CutPrefix(a.r.Header.Get("Authorization"), "Bearer ")
 	}
-	o, err := a.g.open(ctx, deskyard.DoorRDG, ticket, clientOf(a.r))
+	a.guest.shows()
+	if err := a.g.unhurried(a.stream); err != nil {
+		return tsgu.Grant{}, err
+	}
+	o, err := a.g.open(ctx, deskyard.DoorRDG, ticket, a.g.clientOf(a.r))
 	if err != nil {
 		return tsgu.Grant{}, &tsgu.Refusal{Code: rdgCode(err), Err: err}
 	}
@@ -54,15 +61,33 @@ func rdgCode(err error) uint32 {
 	return tsgu.CodeConnect
 }
 
+// unhurried gives a client that has shown its ticket the time that its host may need.
+func (g *Gateway) unhurried(s tsgu.Stream) error {
+	return s.SetDeadline(time.Now().Add(greetWithin + openWithin))
+}
+
+// enterRDG lets one half of a client's connection wait for the other.
+func (g *Gateway) enterRDG(r *http.Request, conn io.Closer) (leave func(), err error) {
+	guest, err := g.enter(r)
+	if err != nil {
+		g.count.refused(deskyard.DoorRDG, err)
+		return nil, err
+	}
+	guest.holds(conn)
+	return guest.leave, nil
+}
+
 // serveRDG has an RD Gateway client's stream until its end.
 func (g *Gateway) serveRDG(ctx context.Context, s tsgu.Stream, r *http.Request) {
-	leave, ok := g.enter()
-	if !ok {
+	guest, err := g.enter(r)
+	if err != nil {
+		g.count.refused(deskyard.DoorRDG, err)
 		_ = s.Close() // the protocol has no word for it before the ticket
 		return
 	}
-	defer leave()
-	a := &admission{g: g, r: r}
+	defer guest.leave()
+	guest.holds(s)
+	a := &admission{g: g, r: r, guest: guest, stream: s}
 	channel, err := g.acceptRDG(ctx, s, a)
 	if err != nil {
 		g.log.Info("native client not connected", "client", r.RemoteAddr, "err", err)
@@ -72,12 +97,12 @@ func (g *Gateway) serveRDG(ctx context.Context, s tsgu.Stream, r *http.Request) 
 		_ = s.Close() // it was told why, where it could be
 		return
 	}
-	leave()
+	guest.leave()
 	g.run(a.opened, &native{Channel: channel, stream: s}, a.opened.leg)
 }
 
 func (g *Gateway) acceptRDG(ctx context.Context, s tsgu.Stream, a *admission) (*tsgu.Channel, error) {
-	if err := s.SetDeadline(time.Now().Add(greetWithin + openWithin)); err != nil {
+	if err := s.SetDeadline(time.Now().Add(greetWithin)); err != nil {
 		return nil, err
 	}
 	channel, err := tsgu.Accept(ctx, s, a)

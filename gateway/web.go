@@ -26,26 +26,33 @@ func (g *Gateway) web(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Pages of this origin may not open desktops here.", http.StatusForbidden)
 		return
 	}
-	leave, ok := g.enter()
-	if !ok {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "Too many clients are connecting. Try again in a moment.", http.StatusServiceUnavailable)
+	guest, err := g.enter(r)
+	if err != nil {
+		g.turnAway(w, deskyard.DoorWeb, err)
 		return
 	}
-	defer leave()
+	defer guest.leave()
 	ws, err := relay.Upgrade(w, r)
 	if err != nil {
 		g.log.Info("web client refused", "client", r.RemoteAddr, "err", err)
 		return
 	}
-	o, host, first, err := g.greet(r, ws)
+	guest.holds(ws)
+	o, host, first, err := g.greet(r, ws, guest)
 	if err != nil {
 		g.log.Info("web client not connected", "client", r.RemoteAddr, "err", err)
 		_ = ws.Close() // it was told why, where it could be
 		return
 	}
-	leave()
+	guest.leave()
 	g.run(o, &client{ws, inTurn{first, ws}}, host)
+}
+
+// turnAway tells a client that there is no room for it.
+func (g *Gateway) turnAway(w http.ResponseWriter, door string, why error) {
+	g.count.refused(door, why)
+	w.Header().Set("Retry-After", "5")
+	http.Error(w, why.Error(), http.StatusServiceUnavailable)
 }
 
 // mayOpen refuses pages of other sites, which could not have a ticket but could try.
@@ -88,7 +95,7 @@ func (t *inTurn) Read(b []byte) (int, error) {
 
 // greet takes the client from its first message to where RDP begins; first is what it
 // sends until then is over. On an error the client was told.
-func (g *Gateway) greet(r *http.Request, ws *relay.WebSocket) (o *opened, host *tls.Conn, first io.Reader, err error) {
+func (g *Gateway) greet(r *http.Request, ws *relay.WebSocket, guest *guest) (o *opened, host *tls.Conn, first io.Reader, err error) {
 	if err := ws.SetDeadline(time.Now().Add(greetWithin)); err != nil {
 		return nil, nil, nil, err
 	}
@@ -99,7 +106,8 @@ func (g *Gateway) greet(r *http.Request, ws *relay.WebSocket) (o *opened, host *
 	if err := ws.SetDeadline(time.Now().Add(openWithin)); err != nil {
 		return nil, nil, nil, err
 	}
-	o, err = g.open(r.Context(), deskyard.DoorWeb, q.Ticket, clientOf(r))
+	guest.shows()
+	o, err = g.open(r.Context(), deskyard.DoorWeb, q.Ticket, g.clientOf(r))
 	if err != nil {
 		return nil, nil, nil, g.say(ws, webError(err), nil, err)
 	}
@@ -240,8 +248,11 @@ func webError(err error) rdp.CleanPathError {
 	return e
 }
 
-func clientOf(r *http.Request) deskyard.ClientInfo {
-	address, _, _ := net.SplitHostPort(r.RemoteAddr) // "" where there is none: it is told, never relied on
+func (g *Gateway) clientOf(r *http.Request) deskyard.ClientInfo {
+	address := ""
+	if a := g.o.ClientAddress(r); a.IsValid() { // it is told, never relied on
+		address = a.String()
+	}
 	agent := r.UserAgent()
 	return deskyard.ClientInfo{Type: strings.ToValidUTF8(agent[:min(len(agent), 256)], ""), Address: address}
 }

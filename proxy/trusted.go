@@ -63,3 +63,18 @@ func peer(r *http.Request) netip.Addr {
 
 // plain is an address in the form that prefixes are compared in.
 func plain(a netip.Addr) netip.Addr { return a.Unmap().WithZone("") }
+
+// Neighbourhood is what bounds per address count by: the address itself, or the network
+// of an IPv6 address, of which one subscriber has as many as they like.
+func Neighbourhood(a netip.Addr) netip.Addr {
+	const subscriber = 64 // bits of the prefix that providers delegate at least
+	a = plain(a)
+	if !a.Is6() {
+		return a
+	}
+	p, err := a.Prefix(subscriber)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
+}

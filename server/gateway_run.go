@@ -46,6 +46,7 @@ type edge struct {
 	remote       *gateway.Remote
 	gateway      *gateway.Gateway
 	relay        http.Handler // its paths
+	strangers    *strangers
 	draining     atomic.Bool
 }
 
@@ -111,6 +112,7 @@ func (e *edge) open(ctx context.Context) error {
 		return err
 	}
 	e.relay = e.gateway.Handler()
+	e.strangers = newStrangers(nil, e.registry)
 	e.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }
@@ -151,7 +153,7 @@ func (e *edge) renew(ctx context.Context) (*tls.Certificate, error) {
 
 func (e *edge) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
+		Handler: h, ConnState: e.strangers.state, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug), // handshake failures of strangers
 	}
 }
@@ -195,12 +197,17 @@ func (e *edge) work(ctx context.Context, servers map[*http.Server]net.Listener) 
 	drain, done := context.WithTimeout(context.Background(), e.config.DrainFor)
 	defer done()
 	var err error
+	relayed := make(chan struct{})
+	go func() { // ends some seconds after drain at the latest
+		e.gateway.Close(drain)
+		close(relayed)
+	}()
 	for srv := range servers {
 		if srv.Shutdown(drain) != nil {
 			err = errors.Join(err, srv.Close())
 		}
 	}
-	e.gateway.Close(drain)
+	<-relayed
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)

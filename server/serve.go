@@ -40,7 +40,7 @@ func (s *service) serve(ctx context.Context) error {
 	quiet := slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // handshake failures of strangers
 	main := &http.Server{
 		Handler: s.doors, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet, ConnState: newStrangers(s.proxies, s.registry).state,
 	}
 	servers := map[*http.Server]net.Listener{main: tls.NewListener(listener, s.certificates.config())}
 	main.TLSConfig = s.certificates.config()
@@ -80,6 +80,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	draining.Store(true)
 	s.log.Info("service stopping", "reason", context.Cause(ctx))
 	s.agents.HangUp()
+	s.users.orders.Close() // gateways keep a question open for them
 	err := s.drain(servers)
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -101,10 +102,16 @@ func (s *service) announce(ctx context.Context) error {
 	return nil
 }
 
-// drain lets requests under way end, within the configured time.
+// drain lets requests under way, and sessions, end within the configured time.
 func (s *service) drain(servers map[*http.Server]net.Listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainFor)
 	defer cancel()
+	relayed := make(chan struct{})
+	go func() { // ends some seconds after ctx at the latest
+		s.users.gateway.Close(ctx)
+		close(relayed)
+	}()
+	defer func() { <-relayed }()
 	var errs []error
 	for srv := range servers {
 		if err := srv.Shutdown(ctx); err != nil {

@@ -237,7 +237,7 @@ func (s *service) openDoors(context.Context) error {
 // close stops what was started, newest first.
 func (s *service) close() error {
 	var errs []error
-	if s.users.gateway != nil {
+	if s.users.gateway != nil { // which has drained already where the service ever served
 		ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainFor)
 		s.users.gateway.Close(ctx)
 		cancel()

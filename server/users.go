@@ -28,6 +28,7 @@ func (s *service) openUsers(ctx context.Context) error {
 	var err error
 	if s.users.gateway, err = gateway.New(gateway.Options{
 		Brokerage: s.connect, Name: "service", URLs: s.config.AgentURL, Origins: []string{s.config.PublicURL}, Registry: s.registry, Log: s.log,
+		ClientAddress: s.proxies.Client,
 	}); err != nil {
 		return err
 	}

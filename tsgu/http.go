@@ -41,13 +41,16 @@ type Stream interface {
 	SetDeadline(time.Time) error
 }
 
-// Door takes clients' requests at Path. Both fields but Log must be set.
+// Door takes clients' requests at Path. Frames and Serve must be set.
 type Door struct {
 	// Frames makes a byte stream of the WebSocket on an upgraded connection; in holds
 	// what was read of it already.
 	Frames func(conn net.Conn, in *bufio.Reader) Stream
 	// Serve has a client's stream until it returns; r is the request that began it.
 	Serve func(ctx context.Context, s Stream, r *http.Request)
+	// Enter, where given, decides whether one half of a connection may wait for the other;
+	// conn is to be closed when it may no longer. An error's text is for the client.
+	Enter func(r *http.Request, conn io.Closer) (leave func(), err error)
 	Log   *slog.Logger // nil: slog.Default()
 
 	mu   sync.Mutex // guards outs
@@ -95,7 +98,7 @@ func (d *Door) webSocket(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("upgrade: Sec-WebSocket-Key has %d characters", len(key))
 	}
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // RFC 6455, 1.3
-	conn, in, err := hijack(w, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+	conn, in, err := hijack(w, nil, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
 		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
 	if err != nil {
 		return err
@@ -104,15 +107,71 @@ func (d *Door) webSocket(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// entry is one half's wait for the other: what Enter is asked for. A nil one waits for
+// nothing.
+type entry struct {
+	d     *Door
+	r     *http.Request
+	leave func()
+
+	mu     sync.Mutex // guards conn and closed
+	conn   net.Conn   // nil: not taken over yet
+	closed bool
+}
+
+// Close implements io.Closer for whoever lets the half in.
+func (e *entry) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	if e.conn == nil {
+		return nil
+	}
+	return e.conn.Close()
+}
+
+func (e *entry) ask() (err error) {
+	if e == nil || e.d.Enter == nil {
+		return nil
+	}
+	e.leave, err = e.d.Enter(e.r, e)
+	return err
+}
+
+func (e *entry) give(conn net.Conn) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.conn = conn
+	if e.closed {
+		_ = conn.Close() // whoever serves it sees that
+	}
+}
+
+func (e *entry) end() {
+	if e.leave != nil {
+		e.leave()
+	}
+}
+
 // hijack takes the connection over and sends head.
-func hijack(w http.ResponseWriter, head string) (net.Conn, *bufio.Reader, error) {
+func hijack(w http.ResponseWriter, enter *entry, head string) (net.Conn, *bufio.Reader, error) {
+	if err := enter.ask(); err != nil {
+		w.Header().Set("Retry-After", "5")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return nil, nil, err
+	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "The gateway speaks HTTP/1.1 only.", http.StatusHTTPVersionNotSupported)
 		return nil, nil, fmt.Errorf("take the connection over: %w", err)
 	}
+	enter.give(conn)
 	// The server's deadlines are for requests; who serves the stream sets its own.
-	if err := conn.SetDeadline(time.Now().Add(headWithin)); err == nil {
+	err = conn.SetDeadline(time.Now().Add(headWithin))
+	if err == nil {
 		_, err = io.WriteString(conn, head)
 	}
 	if err == nil {
@@ -141,7 +200,9 @@ func (d *Door) out(w http.ResponseWriter, r *http.Request) error {
 	// Without a length the body lasts until the connection ends; clients skip ten bytes.
 	var seed [10]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	conn, _, err := hijack(w, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n"+string(seed[:]))
+	enter := &entry{d: d, r: r}
+	defer enter.end()
+	conn, _, err := hijack(w, enter, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n"+string(seed[:]))
 	if err != nil {
 		return err
 	}
@@ -204,7 +265,9 @@ func (d *Door) take(ctx context.Context, id, client string) (net.Conn, error) {
 // packets are the body of a second one on the same connection.
 func (d *Door) in(w http.ResponseWriter, r *http.Request) error {
 	client := host(r.RemoteAddr)
-	conn, in, err := hijack(w, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	enter := &entry{d: d, r: r}
+	defer enter.end()
+	conn, in, err := hijack(w, enter, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	if err != nil {
 		return err
 	}
@@ -229,6 +292,7 @@ func (d *Door) in(w http.ResponseWriter, r *http.Request) error {
 	if err := p.SetDeadline(time.Time{}); err != nil {
 		return errors.Join(err, p.Close())
 	}
+	enter.end()
 	d.Serve(r.Context(), p, r)
 	return nil
 }
