@@ -114,16 +114,18 @@ type entry struct {
 	r     *http.Request
 	leave func()
 
-	mu     sync.Mutex // guards conn and closed
-	conn   net.Conn   // nil: not taken over yet
-	closed bool
+	once   sync.Once
+	closed chan struct{}
+
+	mu   sync.Mutex // guards conn
+	conn net.Conn   // nil: not taken over yet
 }
 
 // Close implements io.Closer for whoever lets the half in.
 func (e *entry) Close() error {
+	e.once.Do(func() { close(e.closed) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.closed = true
 	if e.conn == nil {
 		return nil
 	}
@@ -145,8 +147,10 @@ func (e *entry) give(conn net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.conn = conn
-	if e.closed {
+	select {
+	case <-e.closed:
 		_ = conn.Close() // whoever serves it sees that
+	default:
 	}
 }
 
@@ -200,7 +204,7 @@ func (d *Door) out(w http.ResponseWriter, r *http.Request) error {
 	// Without a length the body lasts until the connection ends; clients skip ten bytes.
 	var seed [10]byte
 	_, _ = rand.Read(seed[:]) // never fails
-	enter := &entry{d: d, r: r}
+	enter := &entry{d: d, r: r, closed: make(chan struct{})}
 	defer enter.end()
 	conn, _, err := hijack(w, enter, "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n"+string(seed[:]))
 	if err != nil {
@@ -212,7 +216,8 @@ func (d *Door) out(w http.ResponseWriter, r *http.Request) error {
 	case h.taken <- conn:
 		return nil // the other half closes it
 	case <-late.C:
-	case <-r.Context().Done():
+	case <-enter.closed:
+		return fmt.Errorf("wait for %s: the gateway stops", methodIn)
 	}
 	return errors.Join(fmt.Errorf("no %s followed within %s", methodIn, pairWithin), conn.Close())
 }
@@ -265,7 +270,7 @@ func (d *Door) take(ctx context.Context, id, client string) (net.Conn, error) {
 // packets are the body of a second one on the same connection.
 func (d *Door) in(w http.ResponseWriter, r *http.Request) error {
 	client := host(r.RemoteAddr)
-	enter := &entry{d: d, r: r}
+	enter := &entry{d: d, r: r, closed: make(chan struct{})}
 	defer enter.end()
 	conn, in, err := hijack(w, enter, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 	if err != nil {
