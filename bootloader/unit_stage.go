@@ -46,6 +46,9 @@ func (u *unit) bring(ctx context.Context, d Desired) error {
 	if err != nil {
 		return err
 	}
+	if u.takeSpare(release.Manifest) {
+		return nil
+	}
 	archive, err := u.s.download.archive(ctx, release, location)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func TestTheAdministratorsPasswordGoesOverTheInputAlone(t *testing.T) {
 	if o.Code != "StepFailed" || strings.Contains(o.Output+o.Message, "Pass-Word-1") {
 		t.Errorf("told %+v", o)
 	}
-	if len(r.line) != 1 || strings.Contains(r.line[0], "Pass-Word-1") || r.stdin[0] != "keeper:Pass-Word-1\n" {
+	if len(r.line) != 1 || strings.Contains(r.line[0], "Pass-Word-1") || r.stdin[0] != "Pass-Word-1\n" {
 		t.Errorf("ran %q with %q", r.line, r.stdin)
 	}
 }

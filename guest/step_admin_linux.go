@@ -37,32 +37,32 @@ var (
 	userForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
 )
 
-// nameScript names the machine now and for good. hostnamectl needs a bus that a small
-// image may lack, so the files are what counts.
-const nameScript = `set -eu
-printf '%s\n' "$1" >/etc/hostname
-hostname "$1"
-sed -i '/^127\.0\.1\.1[[:space:]]/d' /etc/hosts
-printf '127.0.1.1\t%s\n' "$1" >>/etc/hosts
-`
-
-// userScript makes the administrator, who may do everything after giving the password
-// again. A user that is there keeps its home.
-const userScript = `set -eu
-id -u "$1" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$1"
-usermod -aG sudo "$1"
-chpasswd
-`
-
-// keyScript gives the administrator SSH keys instead of, or beside, the password.
-const keyScript = `set -eu
-id -u "$1" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$1"
-usermod -aG sudo "$1"
-home=$(getent passwd "$1" | cut -d: -f6)
-install -d -m 0700 -o "$1" -g "$1" "$home/.ssh"
-cat >"$home/.ssh/authorized_keys"
-chown "$1:$1" "$home/.ssh/authorized_keys"
-chmod 0600 "$home/.ssh/authorized_keys"
+// adminScript names the machine ($1) and makes its administrator ($2); either may be
+// empty. The password comes first on its input, a line, which may be empty too; the rest
+// is SSH keys. It is one script, for each is a unit of systemd's own, and calls as few
+// programs as it can: those that change accounts flush several files each.
+//
+// hostnamectl needs a bus that a small image may lack, so the files are what counts. The
+// administrator may do everything after giving the password again; one that is there
+// keeps its home.
+const adminScript = `set -eu
+if [ -n "$1" ]; then
+	printf '%s\n' "$1" >/etc/hostname
+	hostname "$1"
+	sed -i '/^127\.0\.1\.1[[:space:]]/d' /etc/hosts
+	printf '127.0.1.1\t%s\n' "$1" >>/etc/hosts
+fi
+[ -n "$2" ] || exit 0
+IFS= read -r password
+if id -u "$2" >/dev/null 2>&1; then usermod -aG sudo "$2"; else useradd --create-home --shell /bin/bash --groups sudo "$2"; fi
+if [ -n "$password" ]; then printf '%s:%s\n' "$2" "$password" | chpasswd; fi
+if IFS= read -r key; then
+	home=$(getent passwd "$2" | cut -d: -f6)
+	install -d -m 0700 -o "$2" -g "$2" "$home/.ssh"
+	{ printf '%s\n' "$key" && cat; } >"$home/.ssh/authorized_keys"
+	chown "$2:$2" "$home/.ssh/authorized_keys"
+	chmod 0600 "$home/.ssh/authorized_keys"
+fi
 `
 
 // Run does it; doing it again changes nothing but the password.
@@ -72,45 +72,42 @@ func (a AdminStep) Run(ctx context.Context, s deskyard.Step) Outcome {
 	if err := decodeStep(s, &settings, &secrets); err != nil {
 		return Failed("InvalidSettings", "%v", err)
 	}
-	if settings.ComputerName != "" {
-		if !hostForm.MatchString(settings.ComputerName) {
-			return Failed("InvalidParameter", "The computer name %q is not a host name.", settings.ComputerName)
-		}
-		if o := a.shell(ctx, "", nameScript, settings.ComputerName); o.Code != "" {
-			return o
-		}
+	if o := settings.check(secrets.Password); o.Code != "" {
+		return o
 	}
-	if settings.AdminUser == "" {
-		return Outcome{}
+	if settings.NoPassword {
+		secrets.Password = ""
 	}
-	if !userForm.MatchString(settings.AdminUser) {
-		return Failed("InvalidParameter", "The administrator's name %q cannot be a user of this system: letters, digits, '_', '.' and '-', at most 32.", settings.AdminUser)
+	var in strings.Builder
+	in.WriteString(secrets.Password + "\n")
+	for _, k := range settings.PublicKeys {
+		in.WriteString(strings.TrimSpace(k.Data) + "\n")
 	}
-	if len(settings.PublicKeys) > 0 {
-		var keys strings.Builder
-		for _, k := range settings.PublicKeys {
-			keys.WriteString(strings.TrimSpace(k.Data) + "\n")
-		}
-		if o := a.shell(ctx, keys.String(), keyScript, settings.AdminUser); o.Code != "" {
-			return o
-		}
+	user := settings.AdminUser
+	if secrets.Password == "" && len(settings.PublicKeys) == 0 {
+		user = "" // nobody could sign in as that
 	}
-	if settings.NoPassword || secrets.Password == "" {
-		return Outcome{}
+	o := shellOutcome(ctx, a.Runner, in.String(), adminScript, settings.ComputerName, user)
+	if secrets.Password != "" {
+		o.Output, o.Message = strike(o.Output, secrets.Password), strike(o.Message, secrets.Password)
 	}
-	if strings.ContainsAny(secrets.Password, "\r\n\x00") {
-		return Failed("InvalidParameter", "The administrator's password must not contain a line break.")
-	}
-	o := a.shell(ctx, settings.AdminUser+":"+secrets.Password+"\n", userScript, settings.AdminUser)
-	o.Output, o.Message = strike(o.Output, secrets.Password), strike(o.Message, secrets.Password)
 	return o
 }
 
-// shell runs a script with one argument; what is secret comes over its input.
-func (a AdminStep) shell(ctx context.Context, stdin, script, arg string) Outcome {
-	return shellOutcome(ctx, a.Runner, stdin, script, arg)
+// check refuses what must not become part of a command or of its input.
+func (s *adminSettings) check(password string) Outcome {
+	switch {
+	case s.ComputerName != "" && !hostForm.MatchString(s.ComputerName):
+		return Failed("InvalidParameter", "The computer name %q is not a host name.", s.ComputerName)
+	case s.AdminUser != "" && !userForm.MatchString(s.AdminUser):
+		return Failed("InvalidParameter", "The administrator's name %q cannot be a user of this system: letters, digits, '_', '.' and '-', at most 32.", s.AdminUser)
+	case strings.ContainsAny(password, "\r\n\x00"):
+		return Failed("InvalidParameter", "The administrator's password must not contain a line break.")
+	}
+	return Outcome{}
 }
 
+// shellOutcome runs a script with arguments; what is secret comes over its input.
 func shellOutcome(ctx context.Context, r Runner, stdin, script string, args ...string) Outcome {
 	out, exit, err := r.Run(ctx, stdin, "/bin/sh", append([]string{"-c", script, "deskyard"}, args...)...)
 	switch {

@@ -41,10 +41,11 @@ var Recipes = []Recipe{{
 // Build is an image to be built.
 type Build struct {
 	Recipe     string
-	BootLoader string // Debian package of the boot loader
-	Size       string // of the disk, such as "6G"; "": the recipe's own
-	Mirror     string // of Debian; "": this machine's apt sources
-	Force      bool   // build and import even what is there already
+	BootLoader string   // Debian package of the boot loader
+	Components []string // archives of what the boot loader runs, which machines then need not fetch
+	Size       string   // of the disk, such as "6G"; "": the recipe's own
+	Mirror     string   // of Debian; "": this machine's apt sources
+	Force      bool     // build and import even what is there already
 	Log        io.Writer
 	Progress   Progress
 }
@@ -130,6 +131,13 @@ func (r *Recipe) run(ctx context.Context, b Build) (string, error) {
 		return "", err
 	}
 	args := []string{"--bootloader-deb", deb}
+	for _, name := range b.Components {
+		archive, err := regular(name)
+		if err != nil {
+			return "", fmt.Errorf("find a component's archive: %w", err)
+		}
+		args = append(args, "--component", archive)
+	}
 	if b.Size != "" {
 		args = append(args, "--size", b.Size)
 	}

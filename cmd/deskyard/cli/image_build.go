@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +19,7 @@ import (
 type imageBuild struct {
 	inCatalogue
 	Recipe     string `arg:"" placeholder:"RECIPE" help:"What to build: debian-12-desktop."`
-	BootLoader string `name:"bootloader-deb" type:"existingfile" placeholder:"FILE" help:"The boot loader's Debian package. Default: the newest one in components beside the program, in dist/packages, or beside the program."`
+	BootLoader string `name:"bootloader-deb" type:"existingfile" placeholder:"FILE" help:"The boot loader's Debian package; components of its version beside it go into the image too. Default: the newest one in components beside the program, in dist/packages, or beside the program."`
 	Size       string `placeholder:"SIZE" help:"Size of the image's disk, such as 8G; machines may have larger ones. Default: 6G."`
 	Mirror     string `placeholder:"URL" help:"Debian mirror. Default: this machine's own package sources."`
 	Force      bool   `help:"Build even what has been built already."`
@@ -34,12 +35,16 @@ func (c *imageBuild) Run(ctx context.Context, k *kong.Context) error {
 			return err
 		}
 	}
+	components, err := findComponents(deb)
+	if err != nil {
+		return err
+	}
 	catalogue, err := c.open(k, true)
 	if err != nil {
 		return err
 	}
 	b := newImageBar(k.Stderr)
-	build := image.Build{Recipe: c.Recipe, BootLoader: deb, Size: c.Size, Mirror: c.Mirror, Force: c.Force, Progress: b.step}
+	build := image.Build{Recipe: c.Recipe, BootLoader: deb, Components: components, Size: c.Size, Mirror: c.Mirror, Force: c.Force, Progress: b.step}
 	if c.Verbose {
 		build.Log = k.Stderr
 	}
@@ -72,6 +77,26 @@ func findBootLoader() (string, error) {
 	}
 	return "", advise(fmt.Errorf("build image: the boot loader's package deskyard-bootloader_*_amd64.deb is in none of %s", strings.Join(folders, ", ")),
 		"make packages builds it; --bootloader-deb names it.")
+}
+
+// findComponents finds the archives beside the boot loader's package that are of the
+// same version: what a session host runs. Where there are none its machines fetch them.
+func findComponents(deb string) ([]string, error) {
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(deb), "deskyard-bootloader_"), "_amd64.deb")
+	var all []string
+	for _, name := range []string{"agent", "monitoring-agent", "sxs-stack"} {
+		// Debian writes ~ where a version has -: "0.1.7~dirty" comes before "0.1.7".
+		archive := filepath.Join(filepath.Dir(deb), name+"_"+strings.ReplaceAll(version, "~", "-")+"_linux_amd64.tar.gz")
+		_, err := os.Stat(archive)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for the components of the image: %w", err)
+		}
+		all = append(all, archive)
+	}
+	return all, nil
 }
 
 type imageImport struct {
