@@ -38,30 +38,30 @@ func (y *yard) sit(t *testing.T, name string) *desk {
 	var file []byte
 	y.as(t, name, http.MethodGet, serviceURL+"/connect/v1/resources/"+url.PathEscape(y.fileOf(t, name)), nil, &file)
 	displays++
-	dir, display := t.TempDir(), fmt.Sprintf(":%d", displays)
+	dir, display := y.whole.TempDir(), fmt.Sprintf(":%d", displays)
 	path := filepath.Join(dir, "desk.rdp")
 	must(t, os.WriteFile(path, file, 0o600))
-	start(t, exec.Command("nsenter", y.people.inside("Xvfb", display, "-fbdir", dir, "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset")[1:]...))
+	start(y.whole, exec.Command("nsenter", y.people.inside("Xvfb", display, "-fbdir", dir, "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset")[1:]...))
 	must(t, until(t.Context(), 10*time.Second, func() bool { _, err := os.Stat(filepath.Join(dir, "Xvfb_screen0")); return err == nil }))
 	must(t, until(t.Context(), 10*time.Second, func() bool { return exec.Command("xdpyinfo", "-display", display).Run() == nil }))
 	wm := exec.Command("nsenter", y.people.inside("openbox")[1:]...) // FreeRDP takes keys where it has the focus
 	wm.Env = append(os.Environ(), "DISPLAY="+display, "HOME="+dir)
-	start(t, wm)
+	start(y.whole, wm)
 	d := &desk{name: name}
 	var err error
 	d.screen, err = os.Open(filepath.Join(dir, "Xvfb_screen0"))
 	must(t, err)
-	t.Cleanup(func() { _ = d.screen.Close() }) // it was read only
+	y.whole.Cleanup(func() { _ = d.screen.Close() }) // it was read only
 	d.client = &process{log: filepath.Join(y.dir, "freerdp-"+name+display+".log"), args: y.people.inside("env", "DISPLAY="+display, "HOME="+dir, "xfreerdp", path,
 		"/u:"+name, "/p:"+y.users[name].password, "/cert:ignore", "/f", "/audio-mode:2", "/log-level:INFO")}
 	d.client.start(t)
-	t.Cleanup(func() {
-		d.client.end(t, syscall.SIGTERM, 5*time.Second)
-		if t.Failed() {
-			t.Logf("--- FreeRDP of %s\n%s", name, tail(d.client.log, 30))
+	y.whole.Cleanup(func() {
+		d.client.end(y.whole, syscall.SIGTERM, 5*time.Second)
+		if y.whole.Failed() {
+			y.whole.Logf("--- FreeRDP of %s\n%s", name, tail(d.client.log, 12))
 		}
 	})
-	d.keyboard(t, display)
+	d.keyboard(y.whole, display)
 	return d
 }
 

@@ -30,23 +30,12 @@ type place struct {
 	name string
 	pid  string // of a process in it
 	port string // the bridge's end of its interface
+	wire wire
 }
 
 // inside is a command in that network.
 func (p *place) inside(args ...string) []string {
 	return append([]string{"nsenter", "-t", p.pid, "-n"}, args...)
-}
-
-// join gives the network of a process an interface with an address.
-func joinYard(t *testing.T, name, pid, ip string) *place {
-	t.Helper()
-	p := &place{name: name, pid: pid, port: "y-" + name}
-	run(t, "ip", "link", "add", p.port, "type", "veth", "peer", "name", "eth0", "netns", pid)
-	run(t, "ip", "link", "set", p.port, "master", "yard", "up")
-	run(t, p.inside("ip", "address", "add", ip+"/24", "dev", "eth0")...)
-	run(t, p.inside("ip", "link", "set", "eth0", "up")...)
-	run(t, p.inside("ip", "link", "set", "lo", "up")...)
-	return p
 }
 
 // network makes the yard's bridge; the house is on it.

@@ -48,6 +48,7 @@ const (
 
 // yard is the whole of it.
 type yard struct {
+	whole    *testing.T // the story's; its parts end before what they start
 	dir      string
 	binary   string
 	service  *service.Service
@@ -124,8 +125,13 @@ func override(variable, path string) string {
 func open(t *testing.T, arguments ...string) *yard {
 	t.Helper()
 	repo := repository(t)
-	y := &yard{dir: t.TempDir(), binary: override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard")), users: map[string]*person{}}
+	y := &yard{whole: t, dir: t.TempDir(), binary: override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard")), users: map[string]*person{}}
 	packages := override("DESKYARD_PACKAGES", filepath.Join(repo, "dist", "packages"))
+	// A disk of its own can be filled.
+	data := filepath.Join(y.dir, "data")
+	must(t, os.Mkdir(data, 0o700))
+	run(t, "mount", "-t", "tmpfs", "-o", "size=160m", "none", data)
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", data).Run() }) // it ends with the namespace at the latest
 	network(t)
 	y.people = clients(t)
 	y.host = boot(t, y.dir)
