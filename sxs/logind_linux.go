@@ -254,11 +254,21 @@ func displayNumber(display string) string {
 	return n
 }
 
+// hierarchies are where systemd keeps its control groups: the unified one, and its own
+// beside older ones.
+var hierarchies = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/systemd"}
+
 // processesOf lists the processes that belong to a session, by their control group.
 func processesOf(native string) ([]int, error) {
-	scopes, err := filepath.Glob("/sys/fs/cgroup/user.slice/user-*.slice/session-" + native + ".scope/cgroup.procs")
-	if err != nil {
-		return nil, err
+	var scopes []string
+	for _, hierarchy := range hierarchies {
+		found, err := filepath.Glob(hierarchy + "/user.slice/user-*.slice/session-" + native + ".scope/cgroup.procs")
+		if err != nil {
+			return nil, err
+		}
+		if scopes = found; len(scopes) > 0 {
+			break
+		}
 	}
 	var pids []int
 	for _, f := range scopes {
