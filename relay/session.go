@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -78,6 +81,8 @@ func (s *Sessions) Run(id string, client, host Stream, idle time.Duration) End {
 		return End{Reason: x.reason}
 	}
 	defer s.remove(id)
+	watchPeer(client)
+	watchPeer(host)
 	rtt := newRTT(client)
 	var wg sync.WaitGroup
 	wg.Go(func() { x.end(x.pump(host, client, &x.fromClient, ClientClosed)) })
@@ -285,7 +290,14 @@ func reasonOf(err error, closed string) string {
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.As(err, &closing):
 		return closed
 	}
-	return fmt.Sprintf("error: %s: %v", closed, err)
+	side, _, _ := strings.Cut(closed, " ")
+	switch {
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "error: the network to the " + side + " is cut"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.ErrUnexpectedEOF):
+		return "error: the " + side + "'s connection was reset"
+	}
+	return fmt.Sprintf("error: the %s's connection failed: %v", side, err)
 }
 
 // below is a stream that stands on another.
