@@ -45,7 +45,9 @@ type Connection struct {
 	Stages   []ConnectionStage
 	Decision *Decision // how the broker came to its answer
 	Ended    time.Time
-	Traffic  Traffic
+	// EndReason is whose doing the end was, as the gateway saw it; see ConnectionEnd.
+	EndReason string
+	Traffic   Traffic
 }
 
 // ClientInfo is what a client says of itself; nothing depends on it.

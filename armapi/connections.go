@@ -188,6 +188,7 @@ type connectionProperties struct {
 	Failure  *connectionFailure  `json:"failure,omitempty"`
 	Started  arm.Time            `json:"startTime"`
 	Ended    *arm.Time           `json:"endTime"`
+	Reason   string              `json:"endReason,omitempty"`
 	Stages   []connectionStage   `json:"stages"`
 	Decision *deskyard.Decision  `json:"decision"`
 	Traffic  deskyard.Traffic    `json:"traffic"`
@@ -216,7 +217,7 @@ func renderFailure(f *deskyard.ConnectionFailure) *connectionFailure {
 func (s *Server) renderConnection(req *Request, c deskyard.Connection) Body {
 	p := connectionProperties{
 		User: c.User, UserID: c.UserID, Resource: s.wireIDOf(c.Resource), Door: c.Door, Client: c.Client, Gateway: c.Gateway, State: c.State,
-		Failure: renderFailure(c.Failure), Started: arm.Time{Time: c.Started}, Ended: timeOrNull(c.Ended), Decision: c.Decision, Traffic: c.Traffic, Stages: []connectionStage{},
+		Failure: renderFailure(c.Failure), Started: arm.Time{Time: c.Started}, Ended: timeOrNull(c.Ended), Reason: c.EndReason, Decision: c.Decision, Traffic: c.Traffic, Stages: []connectionStage{},
 	}
 	if c.Failure != nil {
 		p.Symbol = c.Failure.Symbol

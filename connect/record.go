@@ -171,7 +171,7 @@ var asked = map[string]string{
 // user's, says so.
 func end(c *deskyard.Connection, e deskyard.ConnectionEnd) {
 	e.Reason = clip(e.Reason)
-	c.Ended, c.Traffic, c.Stages = e.At, e.Traffic, withStages(c.Stages, e.Stages)
+	c.Ended, c.EndReason, c.Traffic, c.Stages = e.At, e.Reason, e.Traffic, withStages(c.Stages, e.Stages)
 	detail, faulty := strings.CutPrefix(e.Reason, "error: ")
 	// A gateway that could not tell that bytes flow tells it with their end.
 	ready := slices.ContainsFunc(e.Stages, func(s deskyard.ConnectionStage) bool { return s.Name == deskyard.StageReady })

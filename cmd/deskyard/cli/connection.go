@@ -175,6 +175,7 @@ func (p *printer) explain(record map[string]any) error {
 	line("State", cell(record["state"]))
 	line("Started", cell(record["startTime"]))
 	line("Ended", cell(record["endTime"]))
+	line("End reason", cell(record["endReason"]))
 	if f, ok := record["failure"].(map[string]any); ok {
 		line("Failure", cell(f["symbol"])+" ("+cell(f["code"])+"): "+cell(f["message"]))
 		if after := cell(f["retryAfterSeconds"]); after != "" {
