@@ -37,6 +37,11 @@ func (y *yard) sit(t *testing.T, name string) *desk {
 	t.Helper()
 	var file []byte
 	y.as(t, name, http.MethodGet, serviceURL+"/connect/v1/resources/"+url.PathEscape(y.fileOf(t, name)), nil, &file)
+	for line := range strings.Lines(string(file)) {
+		if ticket, ok := strings.CutPrefix(strings.TrimSpace(line), "gatewayaccesstoken:s:"); ok {
+			y.secrets[ticket] = "the ticket of a file of " + name
+		}
+	}
 	displays++
 	dir, display := y.whole.TempDir(), fmt.Sprintf(":%d", displays)
 	path := filepath.Join(dir, "desk.rdp")

@@ -45,6 +45,7 @@ func network(t *testing.T) {
 	run(t, "ip", "link", "add", "yard", "type", "bridge", "forward_delay", "0")
 	run(t, "ip", "address", "add", houseIP+"/24", "dev", "yard")
 	run(t, "ip", "link", "set", "yard", "up")
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", "yard").Run() }) // it ends with the namespace at the latest
 }
 
 // clients is the network that people sit in.

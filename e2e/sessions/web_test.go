@@ -58,10 +58,10 @@ func (p *place) dial(address string) (net.Conn, error) {
 	return conn, err
 }
 
-// dialTLS connects to the house from the clients' network.
-func (y *yard) dialTLS(t *testing.T, port string) (*tls.Conn, error) {
+// dialTLS connects to the house from a place.
+func (y *yard) dialTLS(t *testing.T, from *place, port string) (*tls.Conn, error) {
 	t.Helper()
-	raw, err := y.people.dial(net.JoinHostPort(houseIP, port))
+	raw, err := from.dial(net.JoinHostPort(houseIP, port))
 	if err != nil {
 		return nil, err
 	}
@@ -85,13 +85,14 @@ func (y *yard) ticketFor(t *testing.T, name string) (connection, ticket string) 
 	t.Helper()
 	var b struct{ ConnectionID, Ticket string }
 	y.as(t, name, http.MethodPost, serviceURL+"/connect/v1/connections", map[string]any{"resourceId": y.resource}, &b)
+	y.secrets[b.Ticket] = "a ticket of " + name
 	return b.ConnectionID, b.Ticket
 }
 
 // browse opens a WebSocket at a path of the gateway's.
-func (y *yard) browse(t *testing.T, port, path string) (*page, error) {
+func (y *yard) browse(t *testing.T, from *place, port, path string) (*page, error) {
 	t.Helper()
-	conn, err := y.dialTLS(t, port)
+	conn, err := y.dialTLS(t, from, port)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +118,20 @@ func (y *yard) browse(t *testing.T, port, path string) (*page, error) {
 	return p, nil
 }
 
-// greet shows a ticket at the web door.
+// greet shows a ticket at the web door, where people are.
 func (y *yard) greet(t *testing.T, port, ticket string) (*page, error) {
 	t.Helper()
-	p, err := y.browse(t, port, "/gateway/v1/rdp")
+	return y.greetFrom(t, y.people, port, ticket)
+}
+
+// refused is the web door's answer to a client that gets no session.
+type refused struct{ answer []byte }
+
+func (r refused) Error() string { return fmt.Sprintf("refused: %x", r.answer) }
+
+func (y *yard) greetFrom(t *testing.T, from *place, port, ticket string) (*page, error) {
+	t.Helper()
+	p, err := y.browse(t, from, port, "/gateway/v1/rdp")
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +145,7 @@ func (y *yard) greet(t *testing.T, port, ticket string) (*page, error) {
 		return p, err
 	}
 	if len(answer) < 100 { // the host's certificate is longer
-		return p, fmt.Errorf("refused: %x", answer)
+		return p, errors.Join(refused{answer}, p.Close())
 	}
 	return p, nil
 }

@@ -58,7 +58,8 @@ type yard struct {
 	host     *machine
 	people   *place
 	users    map[string]*person
-	resource string // what they may open
+	resource string            // what they may open
+	secrets  map[string]string // what must be nowhere: what it is, by itself
 }
 
 // person is a user of the directory with an account of the same name on the host.
@@ -125,7 +126,7 @@ func override(variable, path string) string {
 func open(t *testing.T, arguments ...string) *yard {
 	t.Helper()
 	repo := repository(t)
-	y := &yard{whole: t, dir: t.TempDir(), binary: override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard")), users: map[string]*person{}}
+	y := &yard{whole: t, dir: t.TempDir(), binary: override("DESKYARD_BINARY", filepath.Join(repo, "bin", "deskyard")), users: map[string]*person{}, secrets: map[string]string{}}
 	packages := override("DESKYARD_PACKAGES", filepath.Join(repo, "dist", "packages"))
 	// A disk of its own can be filled.
 	data := filepath.Join(y.dir, "data")
@@ -167,6 +168,7 @@ func (y *yard) furnish(t *testing.T, packages string) {
 	must(t, y.pool.Create(ctx))
 	key, err := y.pool.Key(ctx)
 	must(t, err)
+	y.secrets[key] = "the registration key"
 	y.host.install(t, packages, key)
 	base := "/subscriptions/" + y.service.SubscriptionID + "/resourceGroups/" + group + "/providers/Microsoft.DesktopVirtualization/"
 	must(t, y.client.Do(ctx, http.MethodPut, base+"applicationGroups/ag-desk", map[string]any{"location": "local", "properties": map[string]any{
@@ -179,7 +181,7 @@ func (y *yard) furnish(t *testing.T, packages string) {
 		must(t, y.client.Do(ctx, http.MethodPost, "/graph/v1.0/users", map[string]any{"userPrincipalName": p.upn, "displayName": name, "accountEnabled": true,
 			"passwordProfile": map[string]any{"password": p.password, "forceChangePasswordNextSignIn": false}}, &u))
 		p.id = u.ID
-		y.users[name] = p
+		y.users[name], y.secrets[p.password] = p, "the password of "+name
 		y.host.account(t, name, p.password)
 		must(t, y.client.Do(ctx, http.MethodPut, base+"applicationGroups/ag-desk/providers/Microsoft.Authorization/roleAssignments/"+uuid.NewString()+"?api-version=2022-04-01",
 			map[string]any{"properties": map[string]any{"roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/" + desktopUser, "principalId": u.ID, "principalType": "User"}}, nil))
@@ -266,6 +268,7 @@ func (y *yard) tokenOf(t *testing.T, name string) string {
 		t.Fatalf("sign %s in: %d %s %v", name, status, answer, err)
 	}
 	p.token, p.until = a.AccessToken, time.Now().Add(10*time.Minute)
+	y.secrets[p.token] = "a token of " + name
 	return p.token
 }
 
