@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/rdp"
+	"github.com/deskyard/deskyard/reverse"
 	"github.com/deskyard/deskyard/tsgu"
 )
 
@@ -216,4 +219,25 @@ type deaf struct{ *service }
 func (deaf) Connected(ctx context.Context, _ string, _ []deskyard.ConnectionStage) error {
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// FuzzLeg has the door of hosts' legs see whatever somebody sends: without a client that
+// waits nothing is ever taken over.
+func FuzzLeg(f *testing.F) {
+	f.Add("0123456789abcdef0123456789abcdef", "AAAA", "host-1", reverse.LegProtocol)
+	f.Add("..%2f", "!", strings.Repeat("x", 100), "websocket")
+	g, err := New(Options{Brokerage: deaf{}, Name: "gw", URLs: []string{"https://gw"}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { g.Close(f.Context()) })
+	f.Fuzz(func(t *testing.T, leg, proof, host, protocol string) {
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: reverse.LegPath + leg}, Host: "gw", Header: http.Header{
+			"Upgrade": {protocol}, reverse.LegHeader: {proof}, reverse.LegHost: {host}}}
+		w := httptest.NewRecorder()
+		g.Handler().ServeHTTP(w, r)
+		if w.Code < 300 {
+			t.Fatalf("a leg that nobody awaits is answered %d", w.Code)
+		}
+	})
 }
