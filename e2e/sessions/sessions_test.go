@@ -98,6 +98,7 @@ func TestSessionsGoOnWhateverFailsAroundThem(t *testing.T) {
 		{"kill -9 of the agent", (*live).agentKilled},
 		{"packets lost and late", (*live).poorNetwork},
 		{"the network is cut and comes back", (*live).cutNetwork},
+		{"the network is gone for good", (*live).goneNetwork},
 		{"message, disconnect and log off by the API", (*live).obeyed},
 		{"kill -9 of the stack", (*live).stackKilled},
 		{"a gateway drains", (*live).drained},
@@ -240,6 +241,24 @@ func (l *live) cutNetwork(t *testing.T) {
 		p.wire.set(quality{})
 		l.goOn(t, "after 8 s without the network of the "+p.name)
 	}
+}
+
+// goneNetwork: one that does not come back ends what it carried, in bounded time, though
+// nobody says anything on it; the desktop stays.
+func (l *live) goneNetwork(t *testing.T) {
+	id := l.last(t, "ann").Name
+	l.people.wire.set(quality{cut: true})
+	for _, one := range []string{id, l.bobID} {
+		took, words := l.awaitRecord(t, one, "Completed", 90*time.Second)
+		t.Logf("%.1f s later: %s", took.Seconds(), words)
+		if !strings.Contains(words, "network to the client is cut") {
+			t.Errorf("the record says %q", words)
+		}
+	}
+	l.awaitSession(t, "ann", "Disconnected", 20*time.Second)
+	l.people.wire.set(quality{})
+	l.ann.client.end(t, syscall.SIGTERM, 5*time.Second)
+	l.again(t)
 }
 
 // obeyed: what an administrator asks arrives within a second.
