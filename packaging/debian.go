@@ -92,16 +92,18 @@ func (b build) scripts(c component, arch string, info *nfpm.Info) error {
 	case "bootloader":
 		info.Depends = []string{"init-system-helpers (>= 1.54)", "libpam-runtime (>= 1.1.3)", "libpam-modules", "passwd"}
 		info.Recommends = []string{"deskyard-agent"}
-		unit, err := debianFiles.ReadFile("debian/deskyard-bootloader.service")
-		if err != nil {
-			return err
-		}
 		plain := func(name, text, to string) {
 			path := filepath.Join(b.work, name)
 			errs = append(errs, os.WriteFile(path, []byte(text), 0o644))
 			info.Contents = append(info.Contents, &files.Content{Source: path, Destination: to, FileInfo: &files.ContentFileInfo{Mode: 0o644, MTime: info.MTime}})
 		}
-		plain("deskyard-bootloader.service", string(unit), "/lib/systemd/system/deskyard-bootloader.service")
+		for _, unit := range []string{"deskyard-bootloader.service", "deskyard-goodbye.service"} {
+			text, err := debianFiles.ReadFile("debian/" + unit)
+			if err != nil {
+				return err
+			}
+			plain(unit, string(text), "/lib/systemd/system/"+unit)
+		}
 		plain("pam-profile", signon.PAMProfile, signon.PAMProfilePath)
 	}
 	return errors.Join(errs...)
