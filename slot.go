@@ -46,6 +46,9 @@ type SlotQuery struct {
 	DueBy time.Time      // those whose time is over by then
 }
 
+// AnyRelayer selects the connections that any gateway relays; none has that name.
+const AnyRelayer = "*"
+
 // ConnectionQuery selects records of connections, newest first.
 type ConnectionQuery struct {
 	User  string         // user principal name, any case; "" for all
@@ -53,7 +56,8 @@ type ConnectionQuery struct {
 	Pool  arm.ResourceID // zero for all
 	Since time.Time      // begun at or after; zero for no bound
 	Until time.Time      // begun before; zero for no bound
-	// Relayer selects what a gateway relays now, as far as the service knows; "" for all.
+	// Relayer selects what a gateway (or AnyRelayer) relays now, as far as the service
+	// knows; "" for all.
 	Relayer string
 	After   string // continue after this id (exclusive); from a Page's Next
 	Limit   int    // rows at most; 0: no bound

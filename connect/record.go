@@ -142,6 +142,7 @@ const settleFor = 2 * time.Minute
 
 // Relaying implements deskyard.Brokerage.
 func (s *Service) Relaying(ctx context.Context, r deskyard.RelayReport) error {
+	s.heard.note(r.Gateway, s.now())
 	known, err := s.o.Store.Connections(ctx, deskyard.ConnectionQuery{Relayer: r.Gateway})
 	if err != nil {
 		return fmt.Errorf("look what gateway %s relays: %w", r.Gateway, err)

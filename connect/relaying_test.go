@@ -70,3 +70,39 @@ func TestAnEndThatSomebodyElseWishedForSaysWhose(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAGatewayRelayedThatNeverComesBackIsEndedByTheHostsWord(t *testing.T) {
+	y := newYard(t, 1)
+	a, err := y.admit(y.mustConnect("ann").Ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.s.Connected(t.Context(), a.Connection, nil); err != nil {
+		t.Fatal(err)
+	}
+	sweep := func(d time.Duration) deskyard.Connection {
+		t.Helper()
+		y.pass(d)
+		if err := y.s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return y.connection(a.Connection)
+	}
+	y.report(y.hosts[0], "ann@example.org")
+	sweep(0)
+	for range 3 { // the gateway may be cut off from the service alone
+		if c := sweep(2 * time.Minute); c.State != deskyard.ConnectionConnected {
+			t.Fatalf("with a client on the host: %+v", c)
+		}
+	}
+	y.report(y.hosts[0])
+	if err := y.s.Relaying(t.Context(), deskyard.RelayReport{Gateway: "gw", Connections: []string{a.Connection}}); err != nil {
+		t.Fatal(err)
+	}
+	if c := sweep(2 * time.Minute); c.State != deskyard.ConnectionConnected {
+		t.Fatalf("of a gateway that was heard of: %+v", c)
+	}
+	if c := sweep(2 * time.Minute); c.State != deskyard.ConnectionCompleted || !strings.Contains(c.EndReason, "gw is not heard of") {
+		t.Errorf("of one that is silent: %+v", c)
+	}
+}

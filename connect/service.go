@@ -71,6 +71,7 @@ type Service struct {
 
 	published publications
 	reported  reports
+	heard     heard
 	relays    Relays        // see Use; may be nil
 	poll      time.Duration // between looks whether a machine is up
 }

@@ -260,7 +260,7 @@ const (
 )
 
 // Sweep gives back the slots whose time is over and ends the records of connections
-// that never came to be. Run calls it.
+// that never came to be, or whose gateway is gone. Run calls it.
 func (s *Service) Sweep(ctx context.Context) error {
 	s.Settle(ctx)
 	due, err := s.o.Store.Slots(ctx, deskyard.SlotQuery{DueBy: s.now()})
@@ -271,7 +271,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 	for _, slot := range due {
 		errs = append(errs, s.sweepSlot(ctx, slot))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.sweepRelayed(ctx))...)
 }
 
 // sweepSlot decides about one slot whose time is over.

@@ -43,7 +43,7 @@ type Config struct {
 	LogLevel      string        `help:"debug, info, warn or error." name:"log-level" default:"info" env:"DESKYARD_LOG_LEVEL"`
 	LogFormat     string        `help:"text or json." name:"log-format" default:"text" env:"DESKYARD_LOG_FORMAT"`
 	KeepAudit     time.Duration `help:"How long audit events are kept (default: 9600h, which is 400 days)." name:"keep-audit" env:"DESKYARD_KEEP_AUDIT"`
-	DrainFor      time.Duration `help:"How long a shutdown waits for requests under way." name:"drain-for" default:"15s" env:"DESKYARD_DRAIN_FOR"`
+	DrainFor      time.Duration `help:"How long a shutdown waits for requests under way and for sessions of its own gateway." name:"drain-for" default:"15s" env:"DESKYARD_DRAIN_FOR"`
 }
 
 const minKeepAudit = 90 * 24 * time.Hour

@@ -199,6 +199,7 @@ func TestConnectionsComeBackNewestFirst(t *testing.T) {
 			return errors.Join(tx.PutConnection(ctx, all[4]), tx.PutConnection(ctx, all[5]))
 		})
 		same(t, found(db.Connections(ctx, deskyard.ConnectionQuery{Relayer: "edge-1"}))(t).Items, []deskyard.Connection{all[4]})
+		same(t, found(db.Connections(ctx, deskyard.ConnectionQuery{Relayer: deskyard.AnyRelayer}))(t).Items, []deskyard.Connection{all[5], all[4]})
 		all[4].State, all[4].Ended = deskyard.ConnectionCompleted, start
 		write(t, db, func(ctx context.Context, tx deskyard.Tx) error { return tx.PutConnection(ctx, all[4]) })
 		if left := found(db.Connections(ctx, deskyard.ConnectionQuery{Relayer: "edge-1"}))(t).Items; left != nil {

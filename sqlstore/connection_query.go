@@ -46,7 +46,11 @@ func (q queries) Connections(ctx context.Context, want deskyard.ConnectionQuery)
 	if !want.Pool.IsZero() {
 		l.where("pool_key = ?", want.Pool.Key())
 	}
-	if want.Relayer != "" {
+	switch want.Relayer {
+	case "":
+	case deskyard.AnyRelayer:
+		l.where("relayer <> ''")
+	default:
 		l.where("relayer = ? and relayer <> ''", want.Relayer) // the second lets the planner use the partial index
 	}
 	if !want.Since.IsZero() {
