@@ -65,11 +65,6 @@ func RunGateway(ctx context.Context, c GatewayConfig, version string, log *slog.
 		return err
 	}
 	defer e.remote.Close()
-	begin, cancel := context.WithTimeout(ctx, beginTime)
-	if err := e.gateway.Begin(begin); err != nil { // the service may be away; reports go on
-		log.Warn("service not told that the gateway begins", "err", err)
-	}
-	cancel()
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -84,6 +79,12 @@ func RunGateway(ctx context.Context, c GatewayConfig, version string, log *slog.
 		mux.Handle("GET /metrics", promhttp.HandlerFor(e.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second}))
 		servers[e.server(mux)] = l
 	}
+	// Now that the port is ours no other process of this gateway's has sessions.
+	begin, cancel := context.WithTimeout(ctx, beginTime)
+	if err := e.gateway.Begin(begin); err != nil { // the service may be away; reports go on
+		log.Warn("service not told that the gateway begins", "err", err)
+	}
+	cancel()
 	log.Info("gateway ready", "name", e.bundle.Name, "urls", e.bundle.URLs, "listen", listener.Addr(), "service", e.bundle.Service, "version", version)
 	return e.work(ctx, servers)
 }
