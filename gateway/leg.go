@@ -21,10 +21,10 @@ func (g *Gateway) leg(w http.ResponseWriter, r *http.Request) {
 	host := r.Header.Get(reverse.LegHost)
 	switch {
 	case !reverse.LegID(id) || err != nil || len(proof) == 0 || len(host) > 64 || !strings.EqualFold(r.Header.Get("Upgrade"), reverse.LegProtocol):
-		http.Error(w, "This address takes connections of session hosts only.", http.StatusBadRequest)
+		http.Error(w, "This address takes connections of session hosts only. Users open the web client at the address of the service.", http.StatusBadRequest)
 		return
 	case !g.legs.Awaits(id):
-		http.Error(w, "No client waits for this connection; it was too late, or it is not the first.", http.StatusGone)
+		http.Error(w, "No client waits for this connection; it was too late, or it is not the first. The service asks again when somebody connects.", http.StatusGone)
 		return
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()

@@ -23,7 +23,7 @@ import (
 // web is the door of the web client: RDCleanPath on a WebSocket.
 func (g *Gateway) web(w http.ResponseWriter, r *http.Request) {
 	if !g.mayOpen(r) {
-		http.Error(w, "Pages of this origin may not open desktops here.", http.StatusForbidden)
+		http.Error(w, "Pages of this origin may not open desktops here. Open the web client at the address of the service.", http.StatusForbidden)
 		return
 	}
 	guest, err := g.enter(r)

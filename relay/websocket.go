@@ -51,12 +51,12 @@ func Upgrade(w http.ResponseWriter, r *http.Request) (*WebSocket, error) {
 	if r.Method != http.MethodGet || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || err != nil || len(key) != 16 ||
 		r.Header.Get("Sec-WebSocket-Version") != "13" {
 		w.Header().Set("Sec-WebSocket-Version", "13")
-		http.Error(w, "This address takes WebSocket connections only.", http.StatusUpgradeRequired)
+		http.Error(w, "This address takes WebSocket connections only. A proxy on the way must pass on Upgrade and Sec-WebSocket-Key.", http.StatusUpgradeRequired)
 		return nil, errors.New("upgrade: the request is no WebSocket handshake of version 13")
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		http.Error(w, "WebSocket connections need HTTP/1.1.", http.StatusHTTPVersionNotSupported)
+		http.Error(w, "WebSocket connections need HTTP/1.1. A proxy on the way must not speak HTTP/2 to the gateway.", http.StatusHTTPVersionNotSupported)
 		return nil, fmt.Errorf("take the connection over: %w", err)
 	}
 	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))

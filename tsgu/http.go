@@ -169,7 +169,7 @@ func hijack(w http.ResponseWriter, enter *entry, head string) (net.Conn, *bufio.
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		http.Error(w, "The gateway speaks HTTP/1.1 only.", http.StatusHTTPVersionNotSupported)
+		http.Error(w, "The gateway speaks HTTP/1.1 only. A proxy on the way must not speak HTTP/2 to it.", http.StatusHTTPVersionNotSupported)
 		return nil, nil, fmt.Errorf("take the connection over: %w", err)
 	}
 	enter.give(conn)
@@ -229,7 +229,7 @@ func (d *Door) await(id string, h *half) error {
 		d.outs = map[string]*half{}
 	}
 	if len(d.outs) >= maxWaiting || d.outs[id] != nil {
-		return fmt.Errorf("open %s: the connection id is in use, or too many clients are connecting", methodOut)
+		return fmt.Errorf("open %s: the connection id is in use, or too many clients are connecting; connect again in a moment", methodOut)
 	}
 	d.outs[id] = h
 	return nil
