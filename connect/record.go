@@ -112,14 +112,19 @@ func (s *Service) Ended(ctx context.Context, e deskyard.ConnectionEnd) error {
 		}
 		// The host may be about to report the session that the connection left behind,
 		// or there is none: the place is kept a moment longer.
-		slot := deskyard.Slot{Host: c.HostID, User: deskyard.SlotUser(c.User), Connection: c.ID, State: deskyard.SlotPending}
+		slot := deskyard.Slot{User: deskyard.SlotUser(c.User), Connection: c.ID}
 		slots, err := tx.Slots(ctx, deskyard.SlotQuery{Host: c.HostID})
 		if err != nil {
 			return err
 		}
 		for _, now := range slots {
-			if now.User == slot.User && now.Connection == slot.Connection && now.State == slot.State {
+			switch {
+			case now.User != slot.User || now.Connection != slot.Connection:
+			case now.State == deskyard.SlotPending:
 				now.Due = s.now().Add(afterEnd)
+				return tx.PutSlot(ctx, now)
+			case !now.Due.IsZero(): // nobody is connecting any more: the place goes with the session
+				now.Due = time.Time{}
 				return tx.PutSlot(ctx, now)
 			}
 		}

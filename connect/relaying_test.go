@@ -106,3 +106,27 @@ func TestWhatAGatewayRelayedThatNeverComesBackIsEndedByTheHostsWord(t *testing.T
 		t.Errorf("of one that is silent: %+v", c)
 	}
 }
+
+func TestAPlaceGoesWithTheSessionOfAConnectionThatIsOver(t *testing.T) {
+	y := newYard(t, 1)
+	through := func() string {
+		a, err := y.admit(y.mustConnect("ann").Ticket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := y.s.Connected(t.Context(), a.Connection, nil); err != nil {
+			t.Fatal(err)
+		}
+		return a.Connection
+	}
+	through()
+	y.report(y.hosts[0], "ann@example.org")
+	again := through() // which keeps her place though the session should end meanwhile
+	if err := y.s.Ended(t.Context(), deskyard.ConnectionEnd{Connection: again, Reason: "host closed", At: y.now()}); err != nil {
+		t.Fatal(err)
+	}
+	y.report(y.hosts[0]) // logged off
+	if got := y.slots(y.hosts[0]); got != "" {
+		t.Errorf("slots: %s", got)
+	}
+}
