@@ -81,3 +81,22 @@ func TestOrdersAreBounded(t *testing.T) {
 		t.Errorf("%d orders, %v", len(a.Orders), err)
 	}
 }
+
+func TestAServiceThatStopsKeepsNobodyWaitingForOrders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o Orders
+		go func() {
+			synctest.Wait()
+			o.Close()
+		}()
+		begin := time.Now()
+		for range 2 { // who waits, and who comes later
+			if a, err := o.wait(t.Context(), 0); err != nil || !a.Later || len(a.Orders) > 0 {
+				t.Errorf("answered %+v %v", a, err)
+			}
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
