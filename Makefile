@@ -22,6 +22,7 @@ build: ## the service and the administrator's CLI, in bin/
 
 .PHONY: web
 web: ## the web client, in web/dist, which make build builds in (node 20, npm)
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' && command -v npm >/dev/null || { echo 'make web: Node 20 or later and npm build the web client: install them (https://nodejs.org/, or apt-get install nodejs npm on Debian 13)' >&2; exit 1; }
 	cd web && npm ci --no-audit --no-fund && npm run --silent build
 
 .PHONY: packages
@@ -35,7 +36,7 @@ deps: ## what the demo and the tests need from Debian (root, apt)
 	./e2e/install-deps
 
 .PHONY: demo
-demo: deps build packages ## Microsoft's template makes two session hosts, one is removed: real machines
+demo: deps web build packages ## Microsoft's template makes two session hosts; ends with a URL and a login for a desktop of them
 	./e2e/demo
 
 .PHONY: test-quick
@@ -96,6 +97,10 @@ e2e-domain: build packages ## a machine joins Samba's Active Directory, whose us
 .PHONY: e2e-sessions
 e2e-sessions: build packages ## live sessions while everything around them fails, and hostile clients (root; skips without)
 	./e2e/sessions/run
+
+.PHONY: e2e-desktops
+e2e-desktops: web build packages ## a machine's desktop opened in Chromium and by FreeRDP, and started by who opens it (6 minutes; not in make test)
+	./e2e/desktops/run
 
 .PHONY: e2e-drivers
 e2e-drivers: build ## the drivers' contract with guests that boot, on QEMU; security groups (root; 5 to 10 minutes; not in make test)

@@ -193,17 +193,40 @@ func TestOnlyItsUserSeesAConnection(t *testing.T) {
 	}
 }
 
+func TestTheFileOfAWindowsProgramAsksForItsWindows(t *testing.T) {
+	h := &house{}
+	d := newDoor(t, h)
+	offered, err := h.Resources(t.Context(), deskyard.Principal{Name: "ann@desk.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := offered[0].Resources[1]
+	app.Application.Program = `C:\Windows\notepad.exe`
+	text := string(d.describe(app, offered[0]).Bytes())
+	for _, want := range []string{"remoteapplicationmode:i:1\r\n", "remoteapplicationcmdline:s:--new\r\n", "remoteapplicationname:s:Editor & more\r\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the file lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "alternate shell") {
+		t.Errorf("the file has a shell:\n%s", text)
+	}
+}
+
 func TestAConnectionFileCarriesTheTicketAndTheWay(t *testing.T) {
 	d := newDoor(t, &house{})
 	w := send(t, d, "GET", "/connect/v1/resources/a1.rdp", "ann@desk.test", "")
 	text := w.Body.String()
 	for _, want := range []string{
 		"full address:s:pool-editor\r\n", "gatewayhostname:s:desk.test:8443\r\n", "gatewaycredentialssource:i:5\r\n", "gatewayaccesstoken:s:file.ann@desk.test\r\n",
-		"remoteapplicationmode:i:1\r\n", "remoteapplicationprogram:s:||Editor\r\n", "remoteapplicationcmdline:s:--new\r\n", "username:s:ann@desk.test\r\n",
+		"alternate shell:s:/usr/bin/editor --new\r\n", "remoteapplicationprogram:s:||Editor\r\n", "username:s:ann@desk.test\r\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the file lacks %q:\n%s", want, text)
 		}
+	}
+	if strings.Contains(text, "remoteapplicationmode") {
+		t.Errorf("the file asks a Linux host for a RemoteApp's windows:\n%s", text)
 	}
 	if got := w.Header().Get("Content-Disposition"); got != `attachment; filename="Editor & more.rdp"` {
 		t.Errorf("named %s", got)

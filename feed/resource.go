@@ -47,7 +47,13 @@ func (d *Door) describe(x connect.Resource, workspace connect.Workspace) *File {
 	f.Set("workspace id", workspace.ObjectID)
 	f.Set("loadbalanceinfo", loadBalanceInfo(x))
 	f.Set("remoteapplicationprogram", "||"+x.ID.Name())
-	if x.Kind == connect.KindRemoteApp {
+	switch {
+	case x.Kind != connect.KindRemoteApp:
+	case strings.HasPrefix(x.Application.Program, "/"):
+		// A path of Linux, whose RDP servers have no windows of their own to offer: there the
+		// program is all that the session starts.
+		f.Set("alternate shell", strings.TrimSpace(x.Application.Program+" "+x.Application.Arguments))
+	default:
 		f.SetNumber("remoteapplicationmode", 1)
 		f.Set("remoteapplicationname", x.Name)
 		if x.Application.Arguments != "" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -38,8 +39,31 @@ func Open(ctx context.Context, o Options) (*Client, error) {
 	}
 	line := slices.Concat(o.Through, []string{"xvfb-run", "-a", "xfreerdp", "/v:" + host, "/port:" + port,
 		"/u:" + o.User, "/p:" + o.Password, "/cert:ignore", "/size:1024x720", "/log-level:WARN"})
-	c := &Client{done: make(chan struct{})}
-	c.cmd = exec.CommandContext(ctx, line[0], line[1:]...)
+	return start(exec.CommandContext(ctx, line[0], line[1:]...))
+}
+
+// FileOptions of OpenFile. Screen and File are required.
+type FileOptions struct {
+	Program   string // "" is Debian's xfreerdp
+	File      string // a connection file
+	Screen    *Screen
+	Home      string // where the client keeps what it keeps
+	Arguments []string
+	Env       []string
+}
+
+// OpenFile has a client open a connection file on a display.
+func OpenFile(ctx context.Context, o FileOptions) (*Client, error) {
+	if o.Program == "" {
+		o.Program = "xfreerdp"
+	}
+	cmd := exec.CommandContext(ctx, o.Program, append([]string{o.File}, o.Arguments...)...)
+	cmd.Env = append(os.Environ(), append([]string{"DISPLAY=" + o.Screen.Display, "HOME=" + o.Home}, o.Env...)...)
+	return start(cmd)
+}
+
+func start(cmd *exec.Cmd) (*Client, error) {
+	c := &Client{cmd: cmd, done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.out
 	c.cmd.WaitDelay = 5 * time.Second
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // xvfb-run has a display server and the client below it

@@ -1,10 +1,10 @@
 // Tour shows Deskyard at work, step by step with times: it builds the desktop image,
 // starts the service with a host pool, has Microsoft's az log in and deploy Microsoft's
-// own template to two session hosts, follows them to Available, removes one, and
-// leaves the rest running to be tried out. `make demo` builds and runs it from the root
-// of the checkout.
+// own template to two session hosts, follows them to Available, removes one, gives a user
+// the desktop of the other, says where and how to sign in, and leaves it all running.
+// `make demo` builds and runs it from the root of the checkout.
 //
-// DEMO_EXIT=1 ends it after the last step; DEMO_JOIN=1 also joins a machine that the
+// DEMO_EXIT=1 opens the desktop in headless Chromium and ends it; DEMO_JOIN=1 also joins a machine that the
 // service has not made, with nothing but a key. Whatever it started ends with it.
 package main
 
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/deskyard/deskyard/e2e/guest"
+	"github.com/deskyard/deskyard/e2e/service"
 	"github.com/deskyard/deskyard/e2e/yard"
 )
 
@@ -51,6 +52,8 @@ type tour struct {
 	packages string
 	yard     *yard.Yard
 	image    yard.Image
+	ann      service.Person    // the desktop's user
+	rdpw     string            // path of the desktop's connection file for AVD's own request
 	stranger *guest.Machine    // of DEMO_JOIN
 	shown    map[string]string // status shown last, by host
 }
@@ -73,12 +76,16 @@ func (t *tour) run(ctx context.Context) error {
 	if os.Getenv("DEMO_JOIN") != "" {
 		steps = append(steps, t.join)
 	}
+	steps = append(steps, t.giveDesk)
+	if os.Getenv("DEMO_EXIT") != "" {
+		steps = append(steps, t.openDesk)
+	}
+	steps = append(steps, t.howToGoOn, t.howToSee)
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	t.howToGoOn()
 	return nil
 }
 
@@ -117,7 +124,8 @@ func (t *tour) list(ctx context.Context) error {
 	return nil
 }
 
-func (t *tour) howToGoOn() {
+// howToGoOn tells an administrator.
+func (t *tour) howToGoOn(context.Context) error {
 	b, s := t.yard.Service.Bootstrap, t.yard.Service
 	t.say(`Done. It all keeps running:
 
@@ -129,6 +137,7 @@ func (t *tour) howToGoOn() {
   %s orphans
   %s audit list
 `, b.Endpoint, b.CAFile, b.AdminUser, s.BootstrapFile, s.BootstrapFile, t.binary(), yard.Group, yard.Pool, t.binary(), t.binary())
+	return nil
 }
 
 func (t *tour) binary() string {
