@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -32,8 +31,8 @@ func (s *service) openUsers(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err = s.users.gateway.Begin(ctx); err != nil {
-		return fmt.Errorf("end the records of what the last process relayed: %w", err)
+	if err := s.users.gateway.Begin(ctx); err != nil { // reports mend it
+		s.log.Error("records of what the last process relayed not ended; trying again in a minute", "err", err)
 	}
 	s.users.relay = s.users.gateway.Handler()
 	s.users.broker = &gateway.BrokerDoor{Brokerage: s.connect, Who: s.gatewayOf, Renew: s.renewGateway, Orders: &s.users.orders, Log: s.log}
