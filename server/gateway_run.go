@@ -30,6 +30,7 @@ type GatewayConfig struct {
 	Listen        string        `help:"Address of the one TLS port." default:":8443" env:"DESKYARD_LISTEN" placeholder:"HOST:PORT"`
 	TLSCert       string        `help:"Certificate chain to show to people instead of one of the service's CA." name:"tls-cert" env:"DESKYARD_TLS_CERT" type:"path" placeholder:"FILE"`
 	TLSKey        string        `help:"Key of --tls-cert." name:"tls-key" env:"DESKYARD_TLS_KEY" type:"path" placeholder:"FILE"`
+	TrustProxy    []string      `help:"Address prefixes of reverse proxies whose X-Forwarded-For is believed, and whose connections are not counted." name:"trust-proxy" env:"DESKYARD_TRUST_PROXY" placeholder:"CIDR"`
 	MetricsListen string        `help:"Also serve /metrics in clear on this address." name:"metrics-listen" env:"DESKYARD_METRICS_LISTEN" placeholder:"HOST:PORT"`
 	LogLevel      string        `help:"debug, info, warn or error." name:"log-level" default:"info" enum:"debug,info,warn,error" env:"DESKYARD_LOG_LEVEL"`
 	LogFormat     string        `help:"text or json." name:"log-format" default:"text" enum:"text,json" env:"DESKYARD_LOG_FORMAT"`
@@ -99,6 +100,10 @@ func (e *edge) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := trustedProxies(e.config.TrustProxy)
+	if err != nil {
+		return err
+	}
 	e.certificates = &certificates{now: time.Now, log: e.log, certFile: e.config.TLSCert, keyFile: e.config.TLSKey}
 	e.certificates.issue = func() (*tls.Certificate, error) { return e.renew(ctx) }
 	e.certificates.internal.Store(pair)
@@ -108,12 +113,13 @@ func (e *edge) open(ctx context.Context) error {
 	}
 	e.gateway, err = gateway.New(gateway.Options{
 		Brokerage: e.remote, Name: e.bundle.Name, URLs: e.bundle.URLs, Origins: e.bundle.Origins, Registry: e.registry, Log: e.log,
+		ClientAddress: proxies.Client,
 	})
 	if err != nil {
 		return err
 	}
 	e.relay = e.gateway.Handler()
-	e.strangers = newStrangers(nil, e.registry)
+	e.strangers = newStrangers(proxies, e.registry)
 	e.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return nil
 }

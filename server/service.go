@@ -258,9 +258,11 @@ func (s *service) close() error {
 }
 
 // proxies are the configured address prefixes of reverse proxies.
-func (c Config) proxies() (proxy.Trusted, error) {
+func (c Config) proxies() (proxy.Trusted, error) { return trustedProxies(c.TrustProxy) }
+
+func trustedProxies(prefixes []string) (proxy.Trusted, error) {
 	var list proxy.Trusted
-	for _, p := range c.TrustProxy {
+	for _, p := range prefixes {
 		prefix, err := netip.ParsePrefix(p)
 		if err != nil {
 			return nil, fmt.Errorf("read --trust-proxy: %w", err)
