@@ -37,6 +37,7 @@ func (d *Door) file(w http.ResponseWriter, r *http.Request, p deskyard.Principal
 // describe is a connection file without what makes it one person's.
 func (d *Door) describe(x connect.Resource, workspace connect.Workspace) *File {
 	f := &File{}
+	f.SetNumber("autoreconnection enabled", 1) // FreeRDP waits for a machine that starts only then
 	f.Merge(x.Properties)
 	f.Set("full address", hostLabel(x))
 	f.Set("gatewayhostname", withPort(d.gateway.Host))

@@ -22,6 +22,7 @@ func TestDesktopsOfARealMachine(t *testing.T) {
 	t.Run("in the browser", h.inTheBrowser)
 	t.Run("by FreeRDP 2 through the RD Gateway door", h.byFreeRDP2)
 	t.Run("by FreeRDP 3 through the door of AVD's own request", h.byFreeRDP3)
+	t.Run("one application of it by FreeRDP 2", h.anApplication)
 	t.Run("not straight at the machine's RDP port", h.notStraight)
 	t.Run("of a machine that is deallocated, in the browser", h.startedByTheBrowser)
 	t.Run("of a machine that is deallocated, by FreeRDP 3", h.startedByFreeRDP3)

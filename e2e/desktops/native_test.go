@@ -77,12 +77,18 @@ func (s *seat) desktop(ctx context.Context, t *testing.T, h *house, name string)
 		}
 	}()
 	err = s.screen.AwaitPicture(watched, func(m image.Image) string { return unlike(m, wallpaper) })
-	if m, perr := s.screen.Picture(); perr == nil {
-		var b bytes.Buffer
-		must(t, png.Encode(&b, m))
-		must(t, os.WriteFile(filepath.Join(s.shots, name+".png"), b.Bytes(), 0o644))
-	}
+	s.keep(t, name)
 	must(t, err)
+}
+
+// keep keeps a picture of the client's screen.
+func (s *seat) keep(t *testing.T, name string) {
+	t.Helper()
+	m, err := s.screen.Picture()
+	must(t, err)
+	var b bytes.Buffer
+	must(t, png.Encode(&b, m))
+	must(t, os.WriteFile(filepath.Join(s.shots, name+".png"), b.Bytes(), 0o644))
 }
 
 // unlike says how far a screen's margins, where no window is, are from the wallpaper,

@@ -25,8 +25,9 @@ ip netns exec outside ip addr add 10.99.0.2/24 dev door
 ip netns exec outside ip link set door up
 ip netns exec outside ip route add default via 10.99.0.1
 own=$(ip -4 -o addr show dev eth0 | awk '{print $4}' | cut -d/ -f1)
-timeout 60 python3 -m http.server 8099 >/dev/null 2>&1 &
-for i in $(seq 50); do ss -Hltn | grep -q :8099 && break; sleep 0.2; done
+timeout 120 python3 -c 'import socket, time; s = socket.create_server(("0.0.0.0", 8099)); time.sleep(120)' &
+for i in $(seq 300); do ss -Hltn | grep -q :8099 && break; sleep 0.2; done
+ss -Hltn
 knock() { ip netns exec outside timeout 5 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null && echo open || echo shut; }
 echo "own address: $(knock $own 8099) $(knock $own 3389)"
 echo "beside: $(knock 10.99.0.1 8099) $(knock 10.99.0.1 3389)"
