@@ -94,6 +94,10 @@ e2e-machines: build packages ## each parameter of the wizard has its effect on a
 e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (skips without root)
 	./e2e/domain/run
 
+.PHONY: e2e-connect
+e2e-connect: web ## a person's work in a desktop, in headless Chromium, against a real xrdp (root; skips without)
+	./e2e/connect/run
+
 .PHONY: e2e-sessions
 e2e-sessions: build packages ## live sessions while everything around them fails, and hostile clients (root; skips without)
 	./e2e/sessions/run

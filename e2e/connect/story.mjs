@@ -59,17 +59,20 @@ const picture = () => canvas().evaluate((c) => {
   return { sum, colours: new Set(pixels.filter((_, i) => i % 97 === 0)).size, width: c.width, height: c.height }
 })
 
+/** The same, or null while a session makes way for its successor: then there is no canvas, or there are two. */
+const pictureIfThere = async () => ((await canvas().count()) === 1 ? picture().catch(() => null) : null)
+
 const connected = () => until('a desktop on the canvas', async () => (await canvas().count()) === 1 && (await page.getByTestId('screen').filter({ visible: true }).count()) === 1 &&
-  (await page.getByText(/is connected\./).count()) > 0 && (await picture()).colours > 1)
+  (await page.getByText(/is connected\./).count()) > 0 && ((await pictureIfThere())?.colours ?? 0) > 1)
 
 /** Waits until the picture has not changed for a second. */
 const still = async () => {
   let last = { sum: NaN }
   await until('a picture that stands still', async () => {
-    const [before, now] = [last, await picture()]
-    last = now
+    const [before, now] = [last, await pictureIfThere()]
+    last = now ?? { sum: NaN }
     await page.waitForTimeout(1000)
-    return before.sum === now.sum
+    return before.sum === now?.sum
   })
 }
 
@@ -158,12 +161,12 @@ async function resize() {
   const before = await picture()
   await page.setViewportSize({ width: 1000, height: 700 })
   const after = await until('a picture of the new size', async () => {
-    const p = (await canvas().count()) === 1 ? await picture() : before
-    return p.width === 1000 && p.height !== before.height && p.colours > 1 && p
+    const p = await pictureIfThere()
+    return p?.width === 1000 && p.height !== before.height && p.colours > 1 && p
   })
   await connected()
   await page.setViewportSize({ width: 1280, height: 800 })
-  await until('a picture of the old size', async () => (await canvas().count()) === 1 && (await picture()).width === 1280)
+  await until('a picture of the old size', async () => (await pictureIfThere())?.width === 1280)
   await connected()
   return `${before.width}x${before.height} to ${after.width}x${after.height}`
 }
