@@ -1,7 +1,7 @@
 // A person's work in the web client, in headless Chromium. Started by browser_test.go,
 // which does what it wants of the world outside the browser.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -95,7 +95,9 @@ async function shell(command) {
   const file = join(HOST_HOME, 'out-' + Math.random().toString(36).slice(2))
   await canvas().focus()
   await type(`${command} > ${file}.part; mv ${file}.part ${file}`)
-  await until('the output of ' + command, () => existsSync(file))
+  await until('the output of ' + command, () => existsSync(file)).catch((error) => {
+    throw new Error(`${error.message} in ${file}; there are ${readdirSync(HOST_HOME).join(' ')}`)
+  })
   return readFileSync(file, 'utf8')
 }
 
@@ -137,13 +139,15 @@ async function work() {
   await until('the terminal', () => existsSync(join(HOST_HOME, 'ready')))
   await still()
   await shot('session-1280')
-  const before = await picture()
+  const takes = join(HOST_HOME, 'takes-keys')
   await until('a terminal that takes keys', async () => {
-    await canvas().click({ position: { x: 200, y: 200 } }) // the window manager may have come too late to give it the focus
-    await page.keyboard.press('Enter')
+    await canvas().click({ position: { x: 200, y: 200 } }) // a window that comes after the click has not got the focus by it
+    await type(`: > ${takes}`)
     await page.waitForTimeout(700)
-    return (await picture()).sum !== before.sum
+    return existsSync(takes)
   })
+  await still()
+  const before = await picture()
   assert.equal(await shell('echo Hello from the browser'), 'Hello from the browser\n')
   assert.notEqual((await picture()).sum, before.sum, 'typing changed no pixel')
   await shot('typed-1280')
