@@ -310,6 +310,13 @@ func TestAPoweredOffMachineIsStartedOnce(t *testing.T) {
 	y.pass(15 * time.Second)
 	y.mu.Lock()
 	delete(y.down, y.hosts[0])
+	y.silent[y.hosts[0]] = true // its agent is there, and has not said yet that all is well
+	y.mu.Unlock()
+	_, err = y.connect("u0")
+	wantFailure(t, err, broker.Deallocated)
+	y.pass(2 * time.Second)
+	y.mu.Lock()
+	delete(y.silent, y.hosts[0])
 	y.mu.Unlock()
 	if s := y.mustConnect("u0"); s.Host != "h00000" || len(y.ordered) != 1 {
 		t.Errorf("on %s after %d starts", s.Host, len(y.ordered))

@@ -48,6 +48,7 @@ type yard struct {
 	at       time.Time
 	sessions map[string][]deskyard.UserSession // by host's object id
 	down     map[string]bool
+	silent   map[string]bool // hosts that are up and have reported nothing
 	dialled  []reverse.DialBack
 	dial     func(host string, d reverse.DialBack) (reverse.Dialled, error)
 	power    map[string]string // machines' power by name
@@ -113,7 +114,7 @@ func schema(t testing.TB, dsn string) string {
 func newYard(t testing.TB, hosts int, change ...func(*deskyard.HostPool)) *yard {
 	t.Helper()
 	y := &yard{t: t, dsn: "sqlite:" + filepath.Join(folder(t), "d.db"), at: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC),
-		sessions: map[string][]deskyard.UserSession{}, down: map[string]bool{}, power: map[string]string{}, gone: map[string]bool{},
+		sessions: map[string][]deskyard.UserSession{}, down: map[string]bool{}, silent: map[string]bool{}, power: map[string]string{}, gone: map[string]bool{},
 		pool: group.Provider(desktopSpace, "hostPools", "hp")}
 	y.desktop = group.Provider(desktopSpace, "applicationGroups", "dag").Child("desktops", deskyard.SessionDesktop)
 	if dsn := os.Getenv("DESKYARD_TEST_POSTGRES"); dsn != "" {
@@ -322,6 +323,9 @@ func (y *yard) Lease(id string) deskyard.Lease {
 func (y *yard) Report(id string) (deskyard.HostReport, bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	if y.silent[id] {
+		return deskyard.HostReport{}, true
+	}
 	return deskyard.HostReport{SessionsKnown: !y.down[id], Sessions: y.sessions[id], ListenerCertificate: strings.Repeat("ab", 32),
 		Checks: []deskyard.HealthCheck{{Name: deskyard.CheckSxSListener, Result: deskyard.CheckSucceeded}}}, true
 }

@@ -274,10 +274,12 @@ func (s *Service) look(m *member) broker.Host {
 	lease := s.o.Fleet.Lease(row.ObjectID)
 	h := broker.Host{ObjectID: row.ObjectID, Name: row.ID.Name(), AllowNewSession: row.AllowNewSession, AssignedUser: row.AssignedUser, Sessions: len(m.slots)}
 	h.Status, h.StatusReason = row.Status(lease, now)
-	if lease.Alive(now) || !row.RevokedAt.IsZero() {
+	coming := now.Sub(m.power.started) < startingFor
+	// Its agent may be there before it has said that all is well.
+	if !row.RevokedAt.IsZero() || lease.Alive(now) && (!coming || deskyard.Usable(h.Status)) {
 		return h
 	}
-	switch coming := now.Sub(m.power.started) < startingFor; {
+	switch {
 	case coming:
 		h.Startable, h.Status, h.StatusReason = true, deskyard.StatusShutdown, "The machine is being started."
 	case m.power.off && now.Sub(m.power.at) < powerFor:

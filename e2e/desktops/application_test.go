@@ -3,6 +3,7 @@
 package desktops
 
 import (
+	"image"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,14 @@ func (h *house) anApplication(t *testing.T) {
 			t.Fatalf("the program does not run: %s", said)
 		}
 	}
+	err = s.screen.AwaitPicture(ctx, func(m image.Image) string {
+		if r, g, b, _ := m.At(60, 60).RGBA(); min(r, g, b) < 0xc000 {
+			return "the terminal is not on the screen"
+		}
+		return ""
+	})
 	s.keep(t, "application")
+	must(t, err)
 	h.inside(ctx, t, "pkill -u "+bob+" xterm")
 	must(t, s.AwaitEnd(ctx, openFor))
 }

@@ -18,6 +18,9 @@ import (
 func (h *house) notStraight(t *testing.T) {
 	ctx := yardtest.Deadline(t, 3*time.Minute)
 	said := h.inside(ctx, t, `set -e
+mkdir -p /run/systemd/network # whose manager would take the address from the interface
+printf '[Match]\nName=knock\n[Link]\nUnmanaged=yes\n' >/run/systemd/network/05-knock.network
+networkctl reload
 ip netns add outside
 ip link add knock type veth peer name door netns outside
 ip addr add 10.99.0.1/24 dev knock && ip link set knock up
