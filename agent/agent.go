@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/deskyard/deskyard"
@@ -147,6 +148,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		if time.Since(began) > backoffMost { // the link held: start over
 			span = backoffFirst
+		}
+		if errors.Is(err, syscall.ENETUNREACH) && began.Sub(a.began) < time.Minute {
+			span = backoffFirst // the machine starts and has no network yet
 		}
 		wait := a.waitAfter(err, span)
 		span = min(2*span, backoffMost)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/deskyard/deskyard"
@@ -101,6 +102,9 @@ func New(o Options) (*Guest, error) {
 const (
 	firstWait = 500 * time.Millisecond
 	lastWait  = 30 * time.Second
+	// bootFor is how long a machine that starts may take until it has a network; who
+	// asks again at once meanwhile loads nobody.
+	bootFor = time.Minute
 )
 
 // Run enrols, if need be, and keeps the link until ctx ends.
@@ -108,7 +112,7 @@ func (g *Guest) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { g.work(ctx) })
-	wait := firstWait
+	wait, started := firstWait, g.now()
 	for ctx.Err() == nil {
 		began := g.now()
 		err := g.once(ctx)
@@ -121,7 +125,7 @@ func (g *Guest) Run(ctx context.Context) error {
 			break
 		}
 		g.log.Warn("guest link ended", "err", err)
-		if g.now().Sub(began) > time.Minute {
+		if g.now().Sub(began) > time.Minute || errors.Is(err, syscall.ENETUNREACH) && began.Sub(started) < bootFor {
 			wait = firstWait
 		}
 		timer := time.NewTimer(wait + time.Duration(rand.Int64N(int64(wait)/2+1))) //nolint:gosec // spreads load
