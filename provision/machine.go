@@ -87,7 +87,7 @@ func (m *machineRun) step(ctx context.Context) (next bool, wait time.Duration, e
 	case stepPlaced:
 		return true, 0, m.make(ctx)
 	case stepMade:
-		return true, 0, m.boot(ctx)
+		return m.boot(ctx)
 	case stepStarted:
 		return m.await(ctx)
 	case stepLinked:
@@ -248,40 +248,50 @@ func (m *machineRun) elsewhere(ctx context.Context, h Hypervisor, cause error) e
 	return nil
 }
 
-// boot starts the machine and sets the deadline for its guest.
-func (m *machineRun) boot(ctx context.Context) error {
+// boot starts the machine, once its host has processors for that, and sets the deadline
+// for its guest.
+func (m *machineRun) boot(ctx context.Context) (next bool, wait time.Duration, err error) {
 	h, err := m.host()
 	if err != nil {
-		return err
+		return false, 0, err
 	}
 	if m.staleInvitation() {
-		return m.again(ctx, h)
+		return true, 0, m.again(ctx, h)
+	}
+	if ok, boot, processors := m.s.takeBoot(m.id, h.Name); !ok {
+		return false, linkLook, m.awaitBoot(ctx, boot, processors)
 	}
 	if m.s.o.Guests != nil {
 		m.s.o.Guests.Describe(m.st.MachineID, m.metadata())
 	}
 	if err := m.s.onHost(ctx, h, func(ctx context.Context) error { return h.Driver.Power(ctx, m.st.MachineID, compute.Start) }); err != nil {
-		return fmt.Errorf("start %s on %s: %w", m.id.Name(), h.Name, err)
+		return false, 0, fmt.Errorf("start %s on %s: %w", m.id.Name(), h.Name, err)
 	}
-	err = m.alter(ctx, func(_ context.Context, c change) error {
+	err = m.alter(ctx, func(ctx context.Context, c change) error {
 		c.st.Step, c.st.BootBy = stepStarted, c.now.Add(m.s.o.BootDeadline)
 		c.st.Seen = sighting{Power: powerRunning, At: c.now}
-		return nil
+		if c.st.Reason == "" {
+			return nil
+		}
+		c.st.Reason = "" // it waits no more
+		return showState(ctx, c.tx, m.id, rowState{})
 	})
 	if err == nil {
 		m.s.log.Info("machine started", "machine", m.id, "hypervisor", h.Name)
 	}
-	return err
+	return true, 0, err
 }
 
 // await waits for the guest's link.
 func (m *machineRun) await(ctx context.Context) (next bool, wait time.Duration, err error) {
 	if m.s.o.Guests == nil || !m.facts.hasAgent() || m.s.o.Guests.Connected(m.st.MachineID) {
-		return true, 0, m.alter(ctx, func(_ context.Context, c change) error {
+		err := m.alter(ctx, func(_ context.Context, c change) error {
 			c.st.Step, c.st.Linked = stepLinked, m.s.o.Guests != nil && m.facts.hasAgent()
 			c.secrets.Invitation = nil
 			return nil
 		})
+		m.s.bootOver(m.st.Place.Host)
+		return true, 0, err
 	}
 	h, err := m.host()
 	if err != nil {
@@ -375,6 +385,7 @@ func (m *machineRun) fail(ctx context.Context, why *arm.Error) error {
 	}
 	m.s.log.Warn("machine failed", "machine", m.id, "hypervisor", m.st.Place.Host, "code", why.Code, "reason", why.Message)
 	m.s.machines.metrics.made(stateFailed, took)
+	m.s.bootOver(m.st.Place.Host)
 	m.s.resourceChanged(ctx, m.id)
 	return nil
 }

@@ -37,6 +37,7 @@ func (m *machineRun) remove(ctx context.Context) (reconcile.Result, error) {
 		return reconcile.Result{}, fmt.Errorf("forget %s: %w", m.id, err)
 	}
 	m.s.machines.forget(m.id)
+	m.s.bootOver(m.st.Place.Host)
 	m.s.machines.metrics.removed.Inc()
 	m.s.log.Info("machine removed", "machine", m.id, "hypervisor", m.st.Place.Host)
 	for _, id := range freed {

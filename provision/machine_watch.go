@@ -41,6 +41,7 @@ type ledgerEntry struct {
 	place     place
 	machineID string
 	step      machineStep
+	bootBy    time.Time // of a machine that boots
 	power     string
 	problem   string
 	orders    int
@@ -75,7 +76,7 @@ func (ms *machines) note(id arm.ResourceID, st machineState) {
 }
 
 func entryOf(id arm.ResourceID, st machineState) *ledgerEntry {
-	return &ledgerEntry{id: id, place: st.Place, machineID: st.MachineID, step: st.Step, power: st.Seen.Power, problem: st.Seen.Problem, orders: len(st.Orders)}
+	return &ledgerEntry{id: id, place: st.Place, machineID: st.MachineID, step: st.Step, bootBy: st.BootBy, power: st.Seen.Power, problem: st.Seen.Problem, orders: len(st.Orders)}
 }
 
 func (ms *machines) forget(id arm.ResourceID) {
