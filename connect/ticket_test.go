@@ -33,6 +33,8 @@ func FuzzVerify(f *testing.F) {
 	good := s.sign(claims{For: forConnection, User: "u", Connection: "c", Host: "h", Expires: noon.Unix() + 30})
 	f.Add(good)
 	f.Add(good + "=")
+	f.Add(good + "\n")
+	f.Add(good[:9] + "\r" + good[9:])
 	f.Add(strings.Replace(good, ".", "..", 1))
 	f.Add(".")
 	f.Fuzz(func(t *testing.T, ticket string) {

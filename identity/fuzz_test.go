@@ -50,6 +50,7 @@ func FuzzOpenToken(f *testing.F) {
 	good := y.signed(y.goodClaims())
 	f.Add(good)
 	f.Add(good[:len(good)-1])
+	f.Add(good[:9] + "\r\n" + good[9:])
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Add("..")
 	f.Add(`{"payload":"e30","signatures":[{},{}]}`)

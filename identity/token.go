@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -114,6 +115,9 @@ func openToken(token string, find func(kid string) (*rsa.PublicKey, bool)) (clai
 	var c claims
 	if len(token) > maxToken {
 		return c, fmt.Errorf("%w: longer than %d bytes", errToken, maxToken)
+	}
+	if strings.ContainsAny(token, "\r\n") { // which base64's decoder passes over
+		return c, fmt.Errorf("%w: it has line breaks", errToken)
 	}
 	sig, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
