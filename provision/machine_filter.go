@@ -132,8 +132,11 @@ func rulePrefixes(rule string, texts []string, vnet []netip.Prefix) (list []neti
 		}
 		named++
 		switch strings.ToLower(t) {
-		case "*", "any", "internet", "0.0.0.0/0", "::/0":
+		case "*", "any", "0.0.0.0/0", "::/0":
 			return nil, true, nil
+		case "internet":
+			list = append(list, beyond(vnet)...)
+			continue
 		case "virtualnetwork":
 			list = append(list, vnet...)
 			continue
@@ -152,6 +155,30 @@ func rulePrefixes(rule string, texts []string, vnet []netip.Prefix) (list []neti
 		list = append(list, p)
 	}
 	return list, named == 0 || len(list) > 0, nil
+}
+
+// beyond is the address space outside a virtual network, which the service tag Internet
+// means (https://learn.microsoft.com/azure/virtual-network/service-tags-overview). An
+// organization's own addresses beyond the network belong to it: nothing here knows
+// which of them the public reaches, and a rule that denies must not let any through.
+// IPv6 does not matter: drivers drop it.
+func beyond(vnet []netip.Prefix) []netip.Prefix {
+	var list []netip.Prefix
+	var split func(p netip.Prefix)
+	split = func(p netip.Prefix) {
+		switch {
+		case !slices.ContainsFunc(vnet, p.Overlaps):
+			list = append(list, p)
+		case slices.ContainsFunc(vnet, func(v netip.Prefix) bool { return v.Bits() <= p.Bits() && v.Contains(p.Addr()) }):
+		default:
+			upper := p.Addr().As4()
+			upper[p.Bits()/8] |= 0x80 >> (p.Bits() % 8)
+			split(netip.PrefixFrom(p.Addr(), p.Bits()+1))
+			split(netip.PrefixFrom(netip.AddrFrom4(upper), p.Bits()+1))
+		}
+	}
+	split(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
+	return list
 }
 
 // rulePorts reads ranges of ports; none means any.

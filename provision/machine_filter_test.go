@@ -102,6 +102,37 @@ func TestGroupWithOneOpenPortOpensThatPortAlone(t *testing.T) {
 	}
 }
 
+func TestInternetIsWhatLiesOutsideTheVirtualNetwork(t *testing.T) {
+	vnet := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("172.16.4.0/22"), netip.MustParsePrefix("fd00::/8")}
+	s := securityRule{Name: "no-internet"}
+	s.Properties.Direction, s.Properties.Access, s.Properties.Target, s.Properties.Priority = "Outbound", "Deny", "Internet", 100
+	deny, applies, err := ruleOf(s, vnet)
+	if err != nil || !applies {
+		t.Fatalf("%+v, %v, %v", deny, applies, err)
+	}
+	rules := []compute.Rule{deny, {Name: "AllowInternetOutBound", Priority: 65001, Allow: true}}
+	for to, want := range map[string]bool{
+		"10.0.0.0": true, "10.0.2.9": true, "10.0.255.255": true, "172.16.4.0": true, "172.16.7.255": true,
+		"9.255.255.255": false, "10.1.0.0": false, "172.16.3.255": false, "172.16.8.0": false, "8.8.8.8": false, "192.168.1.1": false, "0.0.0.0": false, "255.255.255.255": false,
+	} {
+		if got := passes(rules, packet{false, "tcp", netip.MustParseAddr("10.0.2.5"), netip.MustParseAddr(to), 443}); got != want {
+			t.Errorf("what goes to %s passes: %v", to, got)
+		}
+	}
+	s.Properties.Targets = []string{"VirtualNetwork"} // both together are everything
+	both, _, err := ruleOf(s, vnet)
+	if err != nil || passes([]compute.Rule{both, rules[1]}, packet{false, "tcp", netip.MustParseAddr("10.0.2.5"), netip.MustParseAddr("10.0.2.9"), 1}) {
+		t.Errorf("a rule for both tags does not hold in the network: %+v, %v", both, err)
+	}
+	if _, applies, err := ruleOf(s, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}); err != nil || !applies {
+		t.Errorf("a network that is everything: %v, %v", applies, err)
+	}
+	s.Properties.Targets = nil
+	if _, applies, err := ruleOf(s, []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}); err != nil || applies {
+		t.Errorf("a network that is everything has an outside: %v, %v", applies, err)
+	}
+}
+
 // FuzzSecurityRule reads rules as clients may have stored them.
 func FuzzSecurityRule(f *testing.F) {
 	f.Add("10.0.0.0/8", "80-90", "Tcp")
