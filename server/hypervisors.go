@@ -12,6 +12,9 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/deskyard/deskyard/compute"
+	"github.com/deskyard/deskyard/compute/libvirt"
 )
 
 // Words of --hypervisors that are not a file.
@@ -100,6 +103,16 @@ func (e *hypervisorEntry) check(i int, seen map[string]bool) (faults []error) {
 	}
 	if e.URI != "" && e.Driver != "libvirt" {
 		fault("uri is for the driver libvirt alone")
+	}
+	local := true
+	if e.Driver == "libvirt" {
+		var err error
+		if local, err = libvirt.Local(e.URI); err != nil {
+			fault("%w", err)
+		}
+	}
+	if e.Masquerade && (e.Network != compute.NetworkBridge || !local) {
+		fault("masquerade is for the bridges that the service makes: network bridge, on this machine")
 	}
 	if e.CPURatio < 0 || e.MemoryRatio < 0 {
 		fault("cpuRatio and memoryRatio must not be negative")

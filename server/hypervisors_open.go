@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,26 +69,39 @@ func (s *service) openDriver(ctx context.Context, e hypervisorEntry) (compute.Dr
 		}
 		return qemu.New(o)
 	case "libvirt":
-		o := libvirt.Options{URI: e.URI, Folder: e.Folder, Owner: owner, Network: e.Network, Log: log, Now: s.now}
-		if e.Network == compute.NetworkBridge && e.URI == "" {
-			bridges, err := network.Open(ctx, network.Options{Folder: filepath.Join(s.config.Data, "networks", e.Name), Owner: owner, Masquerade: e.Masquerade, Log: log})
-			if err != nil {
-				return nil, err
-			}
-			o.Bridges = bridges
-			s.drivers = append(s.drivers, bridges)
-		}
-		d, err := libvirt.New(o)
-		if err == nil {
-			s.drivers = append(s.drivers, d)
-		}
-		return d, err
+		return s.openLibvirt(ctx, e, log)
 	case "fake":
 		d := fake.New(fake.Options{Host: e.Name, Now: s.now})
 		s.drivers = append(s.drivers, d)
 		return d, nil
 	}
 	return nil, fmt.Errorf("the driver %q is not built in", e.Driver)
+}
+
+// openLibvirt makes the driver of a host that libvirt rules. Bridges are made on this
+// machine alone: another's libvirt plugs machines into bridges that its administrator
+// has made there.
+func (s *service) openLibvirt(ctx context.Context, e hypervisorEntry, log *slog.Logger) (compute.Driver, error) {
+	owner := s.instance.TenantID
+	o := libvirt.Options{URI: e.URI, Folder: e.Folder, Owner: owner, Network: e.Network, Log: log, Now: s.now}
+	local, err := libvirt.Local(e.URI)
+	if err != nil {
+		return nil, err
+	}
+	if local && e.Network == compute.NetworkBridge {
+		bridges, err := network.Open(ctx, network.Options{Folder: filepath.Join(s.config.Data, "networks", e.Name), Owner: owner, Masquerade: e.Masquerade, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		o.Bridges = bridges
+		s.drivers = append(s.drivers, bridges)
+	}
+	d, err := libvirt.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s.drivers = append(s.drivers, d)
+	return d, nil
 }
 
 // closeDrivers closes what the drivers hold, newest first.

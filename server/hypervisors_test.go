@@ -10,11 +10,12 @@ func TestHypervisorsAreReadWithTheirDefaults(t *testing.T) {
 hypervisors:
 - {name: rack-1, driver: libvirt, uri: "qemu+tls://rack-1/system", locations: [eastus], zone: "1", network: bridge, cpuRatio: 2}
 - {name: here, driver: qemu}
+- {name: by-socket, driver: libvirt, uri: "qemu:///system", network: bridge, masquerade: true}
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 2 || list[0].CPURatio != 2 || list[0].Zone != "1" || list[1].Network != "user" {
+	if len(list) != 3 || list[0].CPURatio != 2 || list[0].Zone != "1" || list[1].Network != "user" {
 		t.Errorf("read %+v", list)
 	}
 }
@@ -25,6 +26,9 @@ hypervisors:
 - {name: Rack 1, driver: qemu}
 - {name: a, driver: vmware, uri: x, zone: "4"}
 - {name: a, driver: fake, network: token-ring, cpuRatio: -1}
+- {name: b, driver: libvirt, uri: "qemu+tls:///system"}
+- {name: c, driver: libvirt, uri: "qemu+tls://rack-1/system", network: bridge, masquerade: true}
+- {name: d, driver: qemu, masquerade: true}
 `))
 	if err == nil {
 		t.Fatal("accepted")
@@ -32,6 +36,7 @@ hypervisors:
 	for _, want := range []string{
 		`entry 1 ("Rack 1"): name must be`, `driver "vmware"`, `zone "4"`, "uri is for the driver libvirt",
 		`entry 3 ("a"): another entry`, `network "token-ring"`, "must not be negative",
+		`entry 4 ("b"): read libvirt URI`, `entry 5 ("c"): masquerade`, `entry 6 ("d"): masquerade`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in:\n%v", want, err)

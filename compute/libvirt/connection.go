@@ -36,9 +36,17 @@ const (
 // endpoint is a libvirtd and the way to it.
 type endpoint struct {
 	uri    golibvirt.ConnectURI // what the daemon itself is asked for
+	name   string               // the URI as people know it, without a password
 	dialer socket.Dialer
 	local  bool // its files are this host's
 	plain  bool // the way is neither encrypted nor authenticated
+}
+
+// Local reports whether uri ("" is qemu:///system) names the libvirtd of this host,
+// whose machines are on this host's bridges: one that is reached by a socket's file.
+func Local(uri string) (bool, error) {
+	e, err := parseURI(uri)
+	return e.local, err
 }
 
 // parseURI reads a libvirt URI: qemu:///system, qemu+unix, qemu+tcp, qemu+tls or
@@ -70,7 +78,7 @@ func parseURI(text string) (endpoint, error) {
 	if transport != "unix" && u.Hostname() == "" {
 		return endpoint{}, fmt.Errorf("read libvirt URI %s: it names no host", u.Redacted())
 	}
-	e := endpoint{uri: golibvirt.RemoteURI(u)}
+	e := endpoint{uri: golibvirt.RemoteURI(u), name: u.Redacted()}
 	switch transport {
 	case "unix":
 		e.local = true
@@ -83,7 +91,7 @@ func parseURI(text string) (endpoint, error) {
 		e.plain = true
 		e.dialer = dialers.NewRemote(u.Hostname(), optional(u.Port(), dialers.UsePort)...)
 	case "tls":
-		e.dialer = dialers.NewTLS(u.Hostname(), append(optional(u.Port(), dialers.UseTLSPort), optional(q.Get("pkipath"), dialers.UsePKIPath)...)...)
+		e.dialer = newTLS(u.Hostname(), u.Port(), q.Get("pkipath"))
 	case "ssh", "libssh", "libssh2":
 		e.dialer = sshDialer(u)
 	default:
@@ -180,9 +188,9 @@ func (p *connections) note(err error) {
 	defer p.mu.Unlock()
 	switch {
 	case err == nil && p.failed != nil:
-		p.log.Info("hypervisor answers again", "uri", p.uri)
+		p.log.Info("hypervisor answers again", "uri", p.name)
 	case err != nil && p.failed == nil:
-		p.log.Warn("hypervisor does not answer", "uri", p.uri, "error", err)
+		p.log.Warn("hypervisor does not answer", "uri", p.name, "error", err)
 	}
 	p.failed = err
 	if err == nil {
@@ -196,12 +204,12 @@ func (p *connections) note(err error) {
 func (p *connections) connect(ctx context.Context) (*connection, error) {
 	conn, err := p.dial(ctx)
 	if err != nil {
-		return nil, unreachable(ctx, err)
+		return nil, unreachable(ctx, fmt.Errorf("connect to %s: %w", p.name, err))
 	}
 	c := &connection{golibvirt.NewWithDialer(dialled{frame(conn)}), conn}
 	if err := c.bounded(ctx, func() error { return c.ConnectToURI(p.uri) }); err != nil {
 		_ = conn.Close() // what matters is why it did not open
-		return nil, unreachable(ctx, err)
+		return nil, unreachable(ctx, fmt.Errorf("open %s: %w", p.name, err))
 	}
 	return c, nil
 }

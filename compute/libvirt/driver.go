@@ -359,7 +359,7 @@ func (d *Driver) checkNIC(n compute.NIC) error {
 	case d.o.Bridges != nil:
 		return nil
 	case !plainName.MatchString(n.Network.Bridge) || len(n.Network.Bridge) > 15:
-		return fmt.Errorf("its network names no bridge that exists on the host, and this driver makes none there: %w", compute.ErrUnsupported)
+		return fmt.Errorf("its network names no bridge of the host's, and bridges are made on the service's own machine alone: give the host one and name it in a logical network (vmSwitchName), or have the host's network be %q: %w", compute.NetworkUser, compute.ErrUnsupported)
 	case n.Network.VLAN != 0:
 		return fmt.Errorf("VLAN %d on a bridge of another host: give it a bridge of its own: %w", n.Network.VLAN, compute.ErrUnsupported)
 	}
