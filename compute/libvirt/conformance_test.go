@@ -4,8 +4,6 @@ package libvirt
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -167,46 +165,11 @@ func TestDriverKeepsTheContract(t *testing.T) {
 	computetest.Run(t, suite(t, nil))
 }
 
-// forward makes libvirtd's socket reachable by TCP, as another host's is.
-func forward(t *testing.T) (port string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(runFolder(t), "libvirt-sock")
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		for {
-			a, err := l.Accept()
-			if err != nil {
-				return
-			}
-			b, err := net.Dial("unix", socket)
-			if err != nil {
-				a.Close()
-				continue
-			}
-			go func() { io.Copy(a, b); a.Close() }()
-			go func() { io.Copy(b, a); b.Close() }()
-		}
-	}()
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
-// TestOtherHostsAreAsThisOne runs what moves files over TCP, with filters of
-// libvirt's on an existing bridge.
+// TestOtherHostsAreAsThisOne runs the contract over TLS, as with another host, with
+// filters of libvirt's on an existing bridge.
 func TestOtherHostsAreAsThisOne(t *testing.T) {
-	runFolder(t)
-	o := suite(t, func(t *testing.T, o *Options) {
-		o.URI, o.Network = "qemu+tcp://127.0.0.1:"+forward(t)+"/system", compute.NetworkBridge
-	})
+	uri := "qemu+tls://localhost/system?pkipath=" + pki(t, "host")
+	o := suite(t, func(_ *testing.T, o *Options) { o.URI, o.Network = uri, compute.NetworkBridge })
 	o.Network.Bridge = "dytest0"
 	computetest.Run(t, o)
 }
