@@ -41,6 +41,10 @@ func runDeployment(run deskyard.AddSessionHosts, f runFacts) ([]byte, error) {
 	for k, v := range values {
 		parameters[k] = map[string]any{"value": v}
 	}
+	template, err := withDefaults(template, values)
+	if err != nil {
+		return nil, fmt.Errorf("write the deployment of %s: %w", f.deployment, err)
+	}
 	b, err := json.Marshal(map[string]any{"tags": tags, "properties": map[string]any{
 		"mode": modeIncremental, "template": json.RawMessage(template), "parameters": parameters,
 	}})
@@ -48,6 +52,57 @@ func runDeployment(run deskyard.AddSessionHosts, f runFacts) ([]byte, error) {
 		return nil, fmt.Errorf("write the deployment of %s: %w", f.deployment, err)
 	}
 	return b, nil
+}
+
+// withDefaults writes a run's values into its template, but for the secret ones: who
+// exports it to deploy it again after a failure need give only those, and what was wrong.
+func withDefaults(template []byte, values map[string]any) ([]byte, error) {
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(template, &whole); err != nil {
+		return nil, err
+	}
+	var parameters map[string]map[string]any
+	if err := json.Unmarshal(whole["parameters"], &parameters); err != nil {
+		return nil, err
+	}
+	for name, p := range parameters {
+		if p["type"] == "securestring" {
+			continue
+		}
+		text, err := json.Marshal(values[name])
+		if err != nil {
+			return nil, err
+		}
+		var v any
+		if err := json.Unmarshal(text, &v); err != nil {
+			return nil, err
+		}
+		p["defaultValue"] = literal(v)
+	}
+	var err error
+	if whole["parameters"], err = json.Marshal(parameters); err != nil {
+		return nil, err
+	}
+	return json.Marshal(whole)
+}
+
+// literal keeps a template from taking what people wrote for its own expressions.
+func literal(v any) any {
+	switch v := v.(type) {
+	case string:
+		if len(v) > 1 && strings.HasPrefix(v, "[") && strings.HasSuffix(v, "]") {
+			return "[" + v
+		}
+	case []any:
+		for i := range v {
+			v[i] = literal(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = literal(v[k])
+		}
+	}
+	return v
 }
 
 // azureParameters are those of a run of Azure virtual machines.

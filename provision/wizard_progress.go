@@ -86,12 +86,12 @@ func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, s
 		work = vm.Provider("Microsoft.AzureStackHCI", "virtualMachineInstances", "default")
 	}
 	end := s.now()
-	failedAt, err := s.machineProgress(ctx, &h, vm, nic, work)
+	failed, err := s.machineProgress(ctx, &h, vm, nic, work)
 	if err != nil {
 		return h, err
 	}
-	if !failedAt.IsZero() {
-		end = failedAt
+	if !failed.at.IsZero() {
+		end = failed.at
 	}
 	if h.Stage == "Agent" {
 		readyAt, err := s.registeredProgress(ctx, &h, st, name)
@@ -110,34 +110,41 @@ func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, s
 		h.Detail = fmt.Sprintf("The deployment ended as %s before this host was ready. It had come to: %s", state, h.Detail)
 	}
 	if h.Stage == "Failed" || h.Stage == "Canceled" {
-		h.Next = s.nextCommand(deployment, st, name, h)
+		h.Next = s.nextCommand(deployment, st, name, h, failed)
 	}
 	h.Percent = stagePercent[h.Stage]
 	h.Seconds = end.Sub(st.Began).Round(time.Second).Seconds()
 	return h, nil
 }
 
-// machineProgress reads the stages up to the agent's installation, and when the
-// machine failed.
-func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) (failedAt time.Time, err error) {
+// hostFailure is what matters of a failure for going on after it.
+type hostFailure struct {
+	at   time.Time // of the machine's; zero for what came later
+	join string    // code of a domain join that failed; "" for everything else
+}
+
+// machineProgress reads the stages up to the agent's installation, and how the machine
+// or what runs in it failed.
+func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress, vm, nic, work arm.ResourceID) (failed hostFailure, err error) {
 	row, err := s.o.Store.Resource(ctx, work)
 	if arm.IsMissing(err) {
 		there, err := exists(ctx, s.o.Store, nic)
 		if there {
 			h.Stage, h.Detail = "Network", "Its network interface stands; its machine is next."
 		}
-		return failedAt, err
+		return failed, err
 	}
 	if err != nil {
-		return failedAt, err
+		return failed, err
 	}
 	h.VM = vm.String()
 	var p deskyard.Provisioning
 	if err := readProperties(row, &p); err != nil {
-		return failedAt, err
+		return failed, err
 	}
 	if p.ProvisioningState == stateSucceeded {
-		return failedAt, s.extensionProgress(ctx, h, vm)
+		failed.join, err = s.extensionProgress(ctx, h, vm)
+		return failed, err
 	}
 	var st machineState
 	w, err := s.o.Store.Work(ctx, deskyard.WorkMachine, work)
@@ -145,17 +152,17 @@ func (s *Service) machineProgress(ctx context.Context, h *deskyard.HostProgress,
 		err = json.Unmarshal(w.State, &st)
 	}
 	if err != nil && !arm.IsMissing(err) {
-		return failedAt, err
+		return failed, err
 	}
 	if p.ProvisioningState == stateFailed {
 		h.Stage, h.Detail = "Failed", p.StatusReason
-		return st.Since, nil
+		return hostFailure{at: st.Since}, nil
 	}
 	h.Stage, h.Detail = stageOf(st)
 	if p.StatusReason != "" {
 		h.Detail = p.StatusReason
 	}
-	return failedAt, nil
+	return failed, nil
 }
 
 // stageOf puts the step of a machine's making into the words of a run.
@@ -173,20 +180,22 @@ func stageOf(st machineState) (stage, detail string) {
 	return "Machine", "A host is looked for."
 }
 
-// extensionProgress reads what runs in the guest.
-func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgress, vm arm.ResourceID) error {
+// extensionProgress reads what runs in the guest. joinFault is the code of a domain
+// join that failed.
+func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgress, vm arm.ResourceID) (joinFault string, err error) {
 	h.Stage, h.Detail = "Joining", "Its machine is ready; what is to run in it is next."
 	rows, err := s.o.Store.Resources(ctx, deskyard.ResourceQuery{Scope: vm, Type: vm.Type() + "/extensions"})
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, r := range rows.Items {
 		var p struct {
 			deskyard.Provisioning
-			Type string `json:"type"`
+			Type string                        `json:"type"`
+			View *deskyard.VMExtensionInstance `json:"instanceView"`
 		}
 		if err := readProperties(r, &p); err != nil {
-			return err
+			return "", err
 		}
 		agent := strings.EqualFold(p.Type, "DSC")
 		switch p.ProvisioningState {
@@ -195,7 +204,10 @@ func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgres
 			if p.StatusReason == "" && p.Fault != nil {
 				h.Detail = r.ID.Name() + ": " + p.Fault.Message
 			}
-			return nil
+			if strings.EqualFold(p.Type, "JsonADDomainExtension") {
+				joinFault = joinCode(p.View)
+			}
+			return joinFault, nil
 		case stateSucceeded, "":
 			if agent {
 				h.Stage, h.Detail = "Agent", "Its agent is installed; it registers."
@@ -208,7 +220,19 @@ func (s *Service) extensionProgress(ctx context.Context, h *deskyard.HostProgres
 			h.Detail = r.ID.Name() + " runs in it."
 		}
 	}
-	return nil
+	return "", nil
+}
+
+// joinCode is the code by which a join failed, "JoinFailed" where nobody noted one.
+func joinCode(view *deskyard.VMExtensionInstance) string {
+	if view != nil {
+		for _, status := range view.Statuses {
+			if code, ok := strings.CutPrefix(status.Code, "ProvisioningState/failed/"); ok && code != "" {
+				return code
+			}
+		}
+	}
+	return "JoinFailed"
 }
 
 // registeredProgress reads the session host's own record, and since when it is Available.
@@ -246,7 +270,10 @@ func (s *Service) registeredProgress(ctx context.Context, h *deskyard.HostProgre
 }
 
 // nextCommand is what to go on with after a failure.
-func (s *Service) nextCommand(deployment arm.ResourceID, st runState, name string, h deskyard.HostProgress) string {
+func (s *Service) nextCommand(deployment arm.ResourceID, st runState, name string, h deskyard.HostProgress, failed hostFailure) string {
+	if failed.join != "" {
+		return joinAgain(deployment, failed.join)
+	}
 	if h.Host != "" {
 		return fmt.Sprintf("deskyard sessionhost replace --resource-group %s --host-pool-name %s --name %s", st.Pool.ResourceGroup, st.Pool.Name(), name)
 	}
@@ -257,6 +284,25 @@ func (s *Service) nextCommand(deployment arm.ResourceID, st runState, name strin
 		return fmt.Sprintf("az resource delete --ids %s", h.VM)
 	}
 	return fmt.Sprintf("az vm boot-diagnostics get-boot-log --ids %s", h.VM)
+}
+
+// wrongParameters are the parameters of a run that a join's code finds fault with, and
+// what stands for their right values. Passwords are none: az asks for them.
+var wrongParameters = map[string]string{
+	"OrganizationalUnitNotFound": "ouPath=RIGHT-OU", "AccessDenied": "joinUser=RIGHT-ACCOUNT",
+	"DomainNotFound": "domain=RIGHT-DOMAIN",
+}
+
+// joinAgain deploys a run again, whose machines stand: what failed to join is tried once
+// more. az asks for the passwords and for the pool's registration key, which no
+// deployment shows.
+func joinAgain(deployment arm.ResourceID, code string) string {
+	at := fmt.Sprintf("--resource-group %s --name %s", deployment.ResourceGroup, deployment.Name())
+	command := fmt.Sprintf("az deployment group export %s >%s.json && az deployment group create %s --template-file %[2]s.json", at, deployment.Name(), at)
+	if wrong := wrongParameters[code]; wrong != "" {
+		command += " --parameters " + wrong
+	}
+	return command
 }
 
 // summary says in one sentence how a run stands.

@@ -17,6 +17,7 @@ import (
 	"github.com/deskyard/deskyard/arm"
 	"github.com/deskyard/deskyard/compute"
 	"github.com/deskyard/deskyard/compute/fake"
+	"github.com/deskyard/deskyard/template"
 )
 
 // wizardImages is a catalogue with one image.
@@ -268,5 +269,80 @@ func TestRunWhoseDeploymentIsRefusedGivesItsNamesBack(t *testing.T) {
 	keys, err := s.o.Store.RegistrationKeys(t.Context(), "pool")
 	if err != nil || len(keys) != 2 || keys[0].RevokedAt.IsZero() == keys[1].RevokedAt.IsZero() {
 		t.Errorf("keys %+v, %v", keys, err)
+	}
+}
+
+func TestRunIsDeployedAgainWithItsSecretsAlone(t *testing.T) {
+	s, _, pool := wizardSite(t)
+	run := wizardRun(2)
+	run.Directory = deskyard.AddDirectory{Directory: "ActiveDirectory", JoinUPN: "joiner@corp.example", JoinPassword: "Pass-of-joiner-1", OU: "OU=desks,DC=corp,DC=example"}
+	run.Tags = deskyard.Tags{"note": "[concat('a', 'b')]"}
+	added, _, err := s.AddSessionHosts(t.Context(), AddRequest{Pool: pool, Caller: testCaller, Run: run})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := arm.MustParseID(added.Deployment)
+	exported, err := s.DeploymentTemplate(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"Correct-Horse", "Pass-of-joiner", "token-of-"} {
+		if bytes.Contains(exported, []byte(secret)) {
+			t.Errorf("the template tells %s…", secret)
+		}
+	}
+	parsed, err := template.ParseBytes(exported)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parsed.Parameters {
+		if p.Required != p.Secure {
+			t.Errorf("parameter %s, which is secret: %v, must be given: %v", p.Name, p.Secure, p.Required)
+		}
+	}
+	for _, want := range []string{`"defaultValue":"OU=desks,DC=corp,DC=example"`, `"defaultValue":["sh-0","sh-1"]`, `"[[concat('a', 'b')]"`} {
+		if !bytes.Contains(exported, []byte(want)) {
+			t.Errorf("the template lacks %s", want)
+		}
+	}
+}
+
+func TestProgressTellsHowToGoOnAfterAFailedJoin(t *testing.T) {
+	s, _, pool := wizardSite(t)
+	added, _, err := s.AddSessionHosts(t.Context(), AddRequest{Pool: pool, Caller: testCaller, Run: wizardRun(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment := arm.MustParseID(added.Deployment)
+	vm := deployment.Group().Provider("Microsoft.Compute", "virtualMachines", "sh-0")
+	join := vm.Child("extensions", "joindomain")
+	err = s.o.Store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
+		_, err := tx.PutResource(ctx, deskyard.Resource{ID: vm, Properties: json.RawMessage(`{"provisioningState":"Succeeded"}`)})
+		if err == nil {
+			_, err = tx.PutResource(ctx, deskyard.Resource{ID: join, Properties: json.RawMessage(`{"provisioningState":"Failed","statusReason":"It did not join.","type":"JsonADDomainExtension"}`)})
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range map[string]string{
+		"OrganizationalUnitNotFound": " --parameters ouPath=RIGHT-OU", "DomainNotFound": " --parameters domain=RIGHT-DOMAIN", "LogonFailure": "",
+	} {
+		err := s.o.Store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error {
+			return showInstance(ctx, tx, join, deskyard.StepResult{State: deskyard.StepFailed, Code: code, Message: "It did not join."}, time.Unix(0, 0))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.RunProgress(t.Context(), pool, deployment.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := deployment.Name()
+		command := "az deployment group export --resource-group " + deployment.ResourceGroup + " --name " + n + " >" + n + ".json && az deployment group create --resource-group " + deployment.ResourceGroup + " --name " + n + " --template-file " + n + ".json" + want
+		if h := p.Hosts[0]; h.Stage != "Failed" || h.Detail != "joindomain: It did not join." || h.Next != command {
+			t.Errorf("%s: %+v", code, h)
+		}
 	}
 }
