@@ -3,6 +3,8 @@ package deskyard
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/deskyard/deskyard/arm"
@@ -32,22 +34,39 @@ type Connection struct {
 	User     string // user principal name
 	Resource arm.ResourceID
 	Pool     arm.ResourceID
-	Host     arm.ResourceID // zero: none was found
-	HostID   string         // object id of the host
+	Host     arm.ResourceID `json:",omitzero"` // zero: none was found
+	HostID   string         `json:",omitzero"` // object id of the host
 	Door     string
 	Client   ClientInfo
-	Gateway  string // name of the gateway that relays it
+	Gateway  string `json:",omitzero"` // name of the gateway that relays it
 
 	State   string
-	Failure *ConnectionFailure // with Failed, and with Completed where the end was not the user's wish
+	Failure *ConnectionFailure `json:",omitzero"` // with Failed, and with Completed where the end was not the user's wish
 	Started time.Time
 	// Stages are the times that led to pixels, in order; see ConnectionStage.
-	Stages   []ConnectionStage
-	Decision *Decision // how the broker came to its answer
-	Ended    time.Time
+	Stages   []ConnectionStage `json:",omitzero"`
+	Decision *Decision         `json:",omitzero"` // how the broker came to its answer
+	Ended    time.Time         `json:",omitzero"`
 	// EndReason is whose doing the end was, as the gateway saw it; see ConnectionEnd.
-	EndReason string
-	Traffic   Traffic
+	EndReason string  `json:",omitzero"`
+	Traffic   Traffic `json:",omitzero"`
+}
+
+// ConnectionRecord is a connection with the document that is stored of it. Encoding takes
+// as long as writing, and one writer serves everybody: whoever knows what is to be written
+// before the transaction encodes it before.
+type ConnectionRecord struct {
+	Connection
+	Doc json.RawMessage
+}
+
+// Record encodes the connection as it is now.
+func (c Connection) Record() (ConnectionRecord, error) {
+	doc, err := json.Marshal(c)
+	if err != nil {
+		return ConnectionRecord{}, fmt.Errorf("encode connection %s: %w", c.ID, err)
+	}
+	return ConnectionRecord{Connection: c, Doc: doc}, nil
 }
 
 // ClientInfo is what a client says of itself; nothing depends on it.

@@ -118,6 +118,8 @@ type Tx interface {
 	// PutConnection inserts or replaces the record of a connection. Its id is a UUID of
 	// version 7.
 	PutConnection(ctx context.Context, c Connection) error
+	// PutConnectionRecord is PutConnection of what was encoded before.
+	PutConnectionRecord(ctx context.Context, r ConnectionRecord) error
 	// RedeemConnection notes that the connection's ticket was used, in one statement, or
 	// answers ErrTicketUsed: this row is what makes tickets work once, over restarts too.
 	RedeemConnection(ctx context.Context, id string, at time.Time) error

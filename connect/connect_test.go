@@ -1,11 +1,8 @@
 package connect_test
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -411,13 +408,6 @@ func TestANativeClientWaitsForItsMachine(t *testing.T) {
 	}
 }
 
-// signed is a ticket of the service's own key with these claims.
-func signed(payload string) string {
-	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
-	proof := ed25519.Sign(key, []byte("deskyard connection ticket v1\n"+payload))
-	return base64.RawURLEncoding.EncodeToString([]byte(payload)) + "." + base64.RawURLEncoding.EncodeToString(proof)
-}
-
 func TestATicketMustAgreeWithItsConnection(t *testing.T) {
 	y := newYard(t, 2)
 	started := y.mustConnect("ann")
@@ -431,14 +421,14 @@ func TestATicketMustAgreeWithItsConnection(t *testing.T) {
 		"to no resource":    fmt.Sprintf(`{"for":"file","user":%q,"resource":"","exp":%d}`, ann, exp),
 		"without an expiry": fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q}`, ann, started.Connection, y.hosts[0]),
 	} {
-		if _, err := y.admit(signed(ticket)); err == nil {
+		if _, err := y.admit(y.s.Ticket(ticket)); err == nil {
 			t.Errorf("a ticket %s was taken", name)
 		} else if f := new(deskyard.ConnectionFailure); !errors.As(err, &f) || f.Symbol != connect.TicketInvalid {
 			t.Errorf("a ticket %s: %v", name, err)
 		}
 	}
 	// None of these burnt the true one.
-	if _, err := y.admit(signed(fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q,"exp":%d}`, ann, started.Connection, y.hosts[0], exp))); err != nil {
+	if _, err := y.admit(y.s.Ticket(fmt.Sprintf(`{"for":"connection","user":%q,"connection":%q,"host":%q,"exp":%d}`, ann, started.Connection, y.hosts[0], exp))); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -191,6 +191,10 @@ func (s *Service) take(p *pool, r broker.Result, user string) (limit int) {
 
 // reserve writes the decision.
 func (s *Service) reserve(ctx context.Context, c *deskyard.Connection, limit int, assign bool) error {
+	record, err := c.Record()
+	if err != nil {
+		return err
+	}
 	return s.o.Store.Write(ctx, func(ctx context.Context, tx deskyard.Tx) error {
 		if assign {
 			h, err := tx.SessionHost(ctx, c.Host)
@@ -209,7 +213,7 @@ func (s *Service) reserve(ctx context.Context, c *deskyard.Connection, limit int
 		if err := tx.ReserveSlot(ctx, slot, limit); err != nil {
 			return err
 		}
-		return tx.PutConnection(ctx, *c)
+		return tx.PutConnectionRecord(ctx, record)
 	})
 }
 

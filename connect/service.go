@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ type Options struct {
 	Access   Access
 	People   People
 	Machines Machines           // nil: no machine is started on connect
-	Key      ed25519.PrivateKey // signs tickets, and nothing else
+	Key      ed25519.PrivateKey // tickets are authenticated with a key derived from it
 
 	// FileLife is how long a ticket in a connection file works; DefaultFileLife when zero.
 	FileLife time.Duration
@@ -65,6 +66,8 @@ type Service struct {
 	now   func() time.Time
 	log   *slog.Logger
 	count *counts
+
+	ticketKey []byte
 
 	mu    sync.Mutex       // guards pools
 	pools map[string]*pool // by key
@@ -92,7 +95,11 @@ func New(o Options) (*Service, error) {
 	if o.FileLife == 0 {
 		o.FileLife = DefaultFileLife
 	}
-	return &Service{o: o, now: o.Now, log: o.Log, count: newCounts(o.Registry), pools: map[string]*pool{}, poll: startPoll,
+	tickets, err := ticketKey(o.Key)
+	if err != nil {
+		return nil, fmt.Errorf("make the connection service: derive the key of tickets: %w", err)
+	}
+	return &Service{o: o, now: o.Now, log: o.Log, count: newCounts(o.Registry), ticketKey: tickets, pools: map[string]*pool{}, poll: startPoll,
 		reported: reports{wake: make(chan struct{}, 1)}}, nil
 }
 

@@ -2,6 +2,9 @@ package connect
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -37,22 +40,37 @@ type claims struct {
 	Expires    int64  `json:"exp"`                  // seconds since 1970
 }
 
-// ticketContext goes before what is signed: the key's signatures mean tickets only.
-const ticketContext = "deskyard connection ticket v1\n"
+// ticketContext is what the key of tickets is derived for.
+const ticketContext = "deskyard connection ticket v2"
+
+// ticketKey derives what tickets are authenticated with. The service alone reads them,
+// so a MAC says as much as a signature, at a fiftieth of the processor's time.
+func ticketKey(key ed25519.PrivateKey) ([]byte, error) {
+	return hkdf.Key(sha256.New, key.Seed(), nil, ticketContext, sha256.Size)
+}
+
+func (s *Service) mac(payload []byte) []byte {
+	h := hmac.New(sha256.New, s.ticketKey)
+	h.Write(payload)
+	return h.Sum(nil)
+}
 
 func (s *Service) sign(c claims) string {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		panic("encode a ticket: " + err.Error()) // a struct of texts and a number
 	}
-	signature := ed25519.Sign(s.o.Key, append([]byte(ticketContext), payload...))
-	return base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(signature)
+	return s.sealed(payload)
+}
+
+// sealed is the ticket that says payload.
+func (s *Service) sealed(payload []byte) string {
+	return base64.RawURLEncoding.EncodeToString(payload) + "." + base64.RawURLEncoding.EncodeToString(s.mac(payload))
 }
 
 var errTicket = errors.New("the ticket is not one of this service's, or has expired")
 
-// verify reads a ticket that the service signed and whose time is not over. The
-// comparison is the signature's: nothing in it depends on a secret.
+// verify reads a ticket that the service made and whose time is not over.
 func (s *Service) verify(ticket string) (claims, error) {
 	if len(ticket) > maxTicket || strings.ContainsAny(ticket, "\r\n") { // which base64's decoder passes over
 		return claims{}, errTicket
@@ -62,8 +80,8 @@ func (s *Service) verify(ticket string) (claims, error) {
 	if err != nil {
 		return claims{}, errTicket
 	}
-	signature, err := base64.RawURLEncoding.Strict().DecodeString(proof)
-	if err != nil || !ed25519.Verify(s.o.Key.Public().(ed25519.PublicKey), append([]byte(ticketContext), payload...), signature) {
+	mac, err := base64.RawURLEncoding.Strict().DecodeString(proof)
+	if err != nil || !hmac.Equal(mac, s.mac(payload)) {
 		return claims{}, errTicket
 	}
 	var c claims

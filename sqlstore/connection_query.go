@@ -94,21 +94,27 @@ func (q queries) connections(ctx context.Context, text string, args ...any) ([]d
 
 // PutConnection implements deskyard.Tx.
 func (t *transaction) PutConnection(ctx context.Context, c deskyard.Connection) error {
-	doc, err := json.Marshal(c)
+	r, err := c.Record()
 	if err != nil {
-		return fmt.Errorf("encode connection %s: %w", c.ID, err)
+		return err
 	}
-	if !storable(c.ID + c.User + c.HostID + c.Pool.Key() + c.Gateway + string(doc)) {
+	return t.PutConnectionRecord(ctx, r)
+}
+
+// PutConnectionRecord implements deskyard.Tx.
+func (t *transaction) PutConnectionRecord(ctx context.Context, c deskyard.ConnectionRecord) error {
+	doc, pool := string(c.Doc), c.Pool.Key()
+	if !storable(c.ID+c.User+c.HostID+pool+c.Gateway) || !storable(doc) {
 		return arm.Errorf(arm.Invalid, "InvalidConnection", "The record of connection %q cannot be stored.", c.ID)
 	}
 	relayer := ""
 	if c.State == deskyard.ConnectionConnected && c.Ended.IsZero() {
 		relayer = c.Gateway
 	}
-	_, err = t.run.exec(ctx, `insert into connections (id, user_key, host_id, pool_key, redeemed, relayer, doc)
+	_, err := t.run.exec(ctx, `insert into connections (id, user_key, host_id, pool_key, redeemed, relayer, doc)
 		values ($1, $2, $3, $4, 0, $5, $6)
 		on conflict (id) do update set host_id = excluded.host_id, relayer = excluded.relayer, doc = excluded.doc`,
-		strings.ToLower(c.ID), deskyard.SlotUser(c.User), strings.ToLower(c.HostID), c.Pool.Key(), relayer, string(doc))
+		strings.ToLower(c.ID), deskyard.SlotUser(c.User), strings.ToLower(c.HostID), pool, relayer, doc)
 	if err != nil {
 		return fmt.Errorf("write connection %s: %w", c.ID, err)
 	}

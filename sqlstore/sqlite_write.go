@@ -43,6 +43,7 @@ var errEnded = errors.New("the transaction has ended: its closure has returned")
 
 func startWriter(ctx context.Context, path, synchronous string, m *meter) (*writer, error) {
 	db, err := sql.Open("sqlite", sqliteDSN(path, synchronous,
+		"temp_store(MEMORY)",       // what a savepoint undoes with, a few pages until its turn ends: in a file, each was a system call
 		"cache_size(-32768)",       // KiB: a full batch's pages stay in memory until its commit
 		"wal_autocheckpoint(4000)", // pages, 16 MiB: what changes often is copied into the database once for many commits
 	))
