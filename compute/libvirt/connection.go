@@ -93,21 +93,11 @@ func parseURI(text string) (endpoint, error) {
 	case "tls":
 		e.dialer = newTLS(u.Hostname(), u.Port(), q.Get("pkipath"))
 	case "ssh", "libssh", "libssh2":
-		e.dialer = sshDialer(u)
+		e.dialer = newSSH(u)
 	default:
 		return endpoint{}, fmt.Errorf("read libvirt URI %s: no transport %q", u.Redacted(), transport)
 	}
 	return e, nil
-}
-
-func sshDialer(u *url.URL) socket.Dialer {
-	q := u.Query()
-	options := optional(u.Port(), dialers.UseSSHPort)
-	options = append(options, optional(u.User.Username(), dialers.UseSSHUsername)...)
-	options = append(options, optional(q.Get("keyfile"), dialers.UseKeyFile)...)
-	options = append(options, optional(q.Get("known_hosts"), dialers.UseKnownHostsFile)...)
-	options = append(options, optional(q.Get("socket"), dialers.WithRemoteSocket)...)
-	return dialers.NewSSH(u.Hostname(), options...)
 }
 
 // optional is an option where its value is given.

@@ -81,3 +81,33 @@ func TestLibvirtOfAnotherHostIsRefusedWithoutTheRightCertificates(t *testing.T) 
 		t.Logf("%s: %v", what, err)
 	}
 }
+
+func TestLibvirtOfAnotherHostIsReachedBySSH(t *testing.T) {
+	dir := os.Getenv("DESKYARD_LIBVIRT_SSH")
+	if dir == "" {
+		t.Skip("no SSH server of the test's own: apt-get install openssh-server and run e2e/drivers/libvirt-run")
+	}
+	t.Setenv("SSH_AUTH_SOCK", "")
+	nobody := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(nobody, []byte("elsewhere ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, known := "keyfile="+filepath.Join(dir, "client"), "&known_hosts="+filepath.Join(dir, "known_hosts")
+	for what, x := range map[string]struct{ uri, says string }{
+		"both sides are known":          {"qemu+ssh://root@localhost:2222/system?" + key + known, ""},
+		"a host that nobody knows":      {"qemu+ssh://root@localhost:2222/system?" + key + "&known_hosts=" + nobody, "the host's key is in none of"},
+		"no known hosts":                {"qemu+ssh://root@localhost:2222/system?" + key + "&known_hosts=" + nobody + ".none", "ssh-keyscan"},
+		"a key that nobody knows there": {"qemu+ssh://root@localhost:2222/system?keyfile=" + filepath.Join(dir, "other") + known, "sign in as root"},
+		"a socket that is not there":    {"qemu+ssh://root@localhost:2222/system?" + key + known + "&socket=/run/none", "reach the socket /run/none"},
+		"a port where nobody listens":   {"qemu+ssh://root@localhost:1/system?" + key + known, "connection refused"},
+	} {
+		c, err := asked(t, x.uri)
+		switch {
+		case x.says == "" && (err != nil || c.CPUs < 1):
+			t.Errorf("%s: %+v, %v", what, c, err)
+		case x.says != "" && (!errors.Is(err, compute.ErrUnreachable) || !strings.Contains(err.Error(), x.says) || !strings.Contains(err.Error(), "connect to qemu+ssh://root@localhost")):
+			t.Errorf("%s: %v", what, err)
+		}
+		t.Logf("%s: %s %v", what, c.Host, err)
+	}
+}
