@@ -18,11 +18,14 @@ const (
 	AzureCLIAppID        = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 	AzurePowerShellAppID = "1950a258-227b-4e31-a9cf-717495945fc2"
 	DeskyardCLIAppID     = "6f0e7f3c-2a4b-4b57-9d61-3c1b8a5e0d94"
-	DeskyardWebAppID     = "d0b5c1a7-5e0f-4c57-8f4e-6a2f93d1c7b8" // the web client, in browsers
+	DeskyardWebAppID     = "d0b5c1a7-5e0f-4c57-8f4e-6a2f93d1c7b8" // the web client and the portal, in browsers
 )
 
-// WebRedirectPath is where the web client awaits its codes, at each base URL.
-const WebRedirectPath = "/web/"
+// Where the pages in browsers await their codes, at each base URL.
+const (
+	WebRedirectPath    = "/web/"
+	PortalRedirectPath = "/portal/"
+)
 
 var builtIns = map[string]string{
 	AzureCLIAppID: "Microsoft Azure CLI", AzurePowerShellAppID: "Microsoft Azure PowerShell", DeskyardCLIAppID: "Deskyard CLI",
@@ -34,15 +37,15 @@ var builtIns = map[string]string{
 var loopback = []string{"http://localhost", "http://localhost/", "http://127.0.0.1", "http://127.0.0.1/"}
 
 // builtIn gives the record of a built-in client; it has no row in the directory. The
-// web client is sent to this service's own base URLs and nowhere else.
+// pages in browsers are sent to this service's own base URLs and nowhere else.
 func (s *Service) builtIn(appID string) (directory.ServicePrincipal, bool) {
 	id := strings.ToLower(appID)
 	name, ok := builtIns[id]
 	to := loopback
 	if id == DeskyardWebAppID {
-		to = make([]string, len(s.bases))
-		for i, b := range s.bases {
-			to[i] = b + WebRedirectPath
+		to = make([]string, 0, 2*len(s.bases))
+		for _, b := range s.bases {
+			to = append(to, b+WebRedirectPath, b+PortalRedirectPath)
 		}
 	}
 	return directory.ServicePrincipal{AppID: id, DisplayName: name, Public: true, RedirectURIs: to}, ok

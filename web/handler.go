@@ -17,6 +17,9 @@ import (
 // and this.
 const Root = "/web/"
 
+// Portal is the path of the administrators' portal, whose files lie below Root.
+const Portal = "/portal/"
+
 // Options make a Handler; all may be zero.
 type Options struct {
 	Files fs.FS // nil: Files()
@@ -28,7 +31,7 @@ type Options struct {
 
 // Owns reports whether a path is the client's.
 func Owns(p string) bool {
-	return p == "/" || p == "/web" || strings.HasPrefix(p, Root) || p == "/favicon.ico"
+	return p == "/" || p == "/web" || strings.HasPrefix(p, Root) || p == "/favicon.ico" || p == "/portal" || p == Portal
 }
 
 // Handler serves the client: the paths of Owns.
@@ -79,6 +82,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/", "/web":
 		header.Set("Cache-Control", "no-store")
 		http.Redirect(w, r, Root, http.StatusFound)
+	case "/portal":
+		header.Set("Cache-Control", "no-store")
+		http.Redirect(w, r, Portal, http.StatusFound)
+	case Portal:
+		h.serveFile(w, r, "portal.html")
 	case "/favicon.ico":
 		h.serveFile(w, r, "favicon.svg")
 	case Root:
@@ -113,7 +121,7 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, name string)
 		h.sendUnpacked(w, r, name, packed)
 		return
 	}
-	if name == "index.html" {
+	if name == "index.html" || name == "portal.html" {
 		h.notBuilt(w, r)
 		return
 	}

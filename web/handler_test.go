@@ -29,6 +29,7 @@ func sampleBuild(t *testing.T) fstest.MapFS {
 	return fstest.MapFS{
 		".gitkeep":              file(nil),
 		"index.html.br":         file([]byte("br page")),
+		"portal.html.br":        file([]byte("br portal")),
 		"index.html.gz":         file(zipped(t, "<p>page</p>")),
 		"favicon.svg.gz":        file(zipped(t, "<svg/>")),
 		"assets/main-1.js.br":   file([]byte("br script")),
@@ -67,11 +68,11 @@ func open(t *testing.T, o Options) *Handler {
 	return h
 }
 
-func TestTheRootLeadsToTheClient(t *testing.T) {
+func TestTheShortPathsLeadToThePages(t *testing.T) {
 	h := open(t, Options{Files: sampleBuild(t)})
-	for _, target := range []string{"/", "/web"} {
+	for target, want := range map[string]string{"/": Root, "/web": Root, "/portal": Portal} {
 		r := get(t, h, "GET", target, "")
-		if r.StatusCode != http.StatusFound || r.Header.Get("Location") != Root {
+		if r.StatusCode != http.StatusFound || r.Header.Get("Location") != want || !Owns(target) || !Owns(want) {
 			t.Errorf("GET %s: %d to %q", target, r.StatusCode, r.Header.Get("Location"))
 		}
 	}
@@ -81,6 +82,7 @@ func TestFilesGoOutInTheSmallestFormThatTheBrowserTakes(t *testing.T) {
 	h := open(t, Options{Files: sampleBuild(t)})
 	for _, c := range []struct{ target, codings, coding, kind, want string }{
 		{"/web/", "gzip, deflate, br", "br", "text/html; charset=utf-8", "br page"},
+		{"/portal/", "br", "br", "text/html; charset=utf-8", "br portal"},
 		{"/web/", "gzip, br;q=0", "gzip", "text/html; charset=utf-8", ""},
 		{"/web/", "", "", "text/html; charset=utf-8", "<p>page</p>"},
 		{"/web/", "br;q=0, gzip;q=0", "", "text/html; charset=utf-8", "<p>page</p>"},

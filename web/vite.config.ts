@@ -15,6 +15,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
+    manifest: 'manifest.json', // for the budgets
+    rolldownOptions: { input: { index: join(root, 'index.html'), portal: join(root, 'portal.html') } },
   },
   test: { environment: 'jsdom', include: ['src/**/*.test.{ts,tsx}'] },
 })

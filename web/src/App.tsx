@@ -1,30 +1,15 @@
 import { FluentProvider, Spinner, makeStyles, webDarkTheme, webLightTheme } from '@fluentui/react-components'
-import { useEffect, useState, useSyncExternalStore } from 'react'
+import { useEffect, useState } from 'react'
 import { SignInError, SignedIn, beginSignIn, cameBySignOut, finishSignIn } from './auth/oidc'
 import { Notice } from './pages/Notice'
 import { Shell } from './pages/Shell'
-import { usePrefs } from './prefs'
 import { texts } from './texts'
+import { useDark } from './theme'
 
 const useStyles = makeStyles({
   page: { height: '100dvh', display: 'flex', flexDirection: 'column' },
   centre: { flexGrow: 1, display: 'grid', placeItems: 'center' },
 })
-
-const dark = matchMedia('(prefers-color-scheme: dark)')
-
-/** Whether the page is to be dark, by the person's choice or the system's. */
-function useDark(): boolean {
-  const system = useSyncExternalStore(
-    (changed) => {
-      dark.addEventListener('change', changed)
-      return () => dark.removeEventListener('change', changed)
-    },
-    () => dark.matches,
-  )
-  const { theme } = usePrefs()
-  return theme === 'system' ? system : theme === 'dark'
-}
 
 type Standing = { at: 'working' } | { at: 'out' } | { at: 'failed'; message: string } | { at: 'in'; who: SignedIn }
 

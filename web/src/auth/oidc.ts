@@ -22,14 +22,15 @@ interface Pending {
   hash: string
 }
 
-interface TokenAnswer {
+export interface TokenAnswer {
   access_token: string
   refresh_token?: string
   id_token?: string
   expires_in: number
 }
 
-const redirectURI = () => location.origin + import.meta.env.BASE_URL
+/** The page that the answer comes back to: the portal's for the portal, the client's for all else. */
+const redirectURI = () => location.origin + (location.pathname.startsWith('/portal/') ? '/portal/' : import.meta.env.BASE_URL)
 const scope = () => `${location.origin}/.default openid profile offline_access`
 
 /** Leaves for the issuer's sign-in page. It comes back to this page, with the hash that it has now. */
@@ -83,13 +84,15 @@ export class SignedIn {
   private renewing: Promise<void> | null = null
 
   constructor(
-    answer: TokenAnswer,
+    /** What the issuer answered. */
+    readonly answer: TokenAnswer,
     readonly user: string,
   ) {
     this.take(answer)
   }
 
-  private take(answer: TokenAnswer) {
+  /** Goes on with the tokens of another sign-in of the same person. */
+  take(answer: TokenAnswer) {
     this.access = answer.access_token
     this.refresh = answer.refresh_token ?? this.refresh
     this.until = Date.now() + answer.expires_in * 1000

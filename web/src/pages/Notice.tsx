@@ -13,10 +13,11 @@ export interface Action {
 }
 
 /** A page that says one thing, and offers what to do. */
-export function Notice(p: { title: string; text: string; action?: Action; other?: Action; children?: ReactNode }) {
+export function Notice(p: { title: string; text: string; action?: Action; other?: Action; children?: ReactNode; inside?: boolean }) {
   const styles = useStyles()
+  const Element = p.inside ? 'div' : 'main' // within a page that has its main part already
   return (
-    <main className={styles.centre}>
+    <Element className={styles.centre}>
       <div className={styles.card}>
         <Subtitle1 as="h1">{p.title}</Subtitle1>
         <Text>{p.text}</Text>
@@ -30,6 +31,6 @@ export function Notice(p: { title: string; text: string; action?: Action; other?
           {p.other && <Button onClick={p.other.run}>{p.other.label}</Button>}
         </div>
       </div>
-    </main>
+    </Element>
   )
 }

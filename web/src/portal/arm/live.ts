@@ -1,0 +1,140 @@
+// What the pages show, kept fresh: one loader for a key however many look at it. Nothing
+// is asked while the browser tab is hidden; the last good answer stays while the
+// connection is lost, with its time.
+import { ArmError, asArmError } from './errors'
+
+/** What is known of a thing now. */
+export interface Known<T> {
+  /** The last good answer. */
+  data: T | undefined
+  /** Why there is no newer one. */
+  error: ArmError | undefined
+  /** When data was asked for, in milliseconds since 1970; 0 before the first answer. */
+  asOf: number
+  /** Whether the first answer is still to come. */
+  loading: boolean
+}
+
+/** Loads a thing; partial shows what came so far of a long one. */
+export type Load<T> = (signal: AbortSignal, partial: (data: T) => void) => Promise<T>
+
+const nothing: Known<never> = { data: undefined, error: undefined, asOf: 0, loading: true }
+
+/** Longest pause after failures, in milliseconds. */
+const longestPause = 60_000
+
+class Entry<T> {
+  known: Known<T> = nothing
+  readonly listeners = new Set<() => void>()
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private running: AbortController | null = null
+  private again = false
+  private failures = 0
+
+  constructor(
+    public load: Load<T>,
+    public every: number,
+  ) {}
+
+  /** Asks now; while an answer is awaited, once more after it. */
+  async ask(): Promise<void> {
+    clearTimeout(this.timer)
+    if (this.running) {
+      this.again = true
+      return
+    }
+    const control = (this.running = new AbortController())
+    const began = Date.now()
+    try {
+      const partial = (data: T) => {
+        if (!this.known.asOf && !control.signal.aborted) this.show({ ...this.known, data })
+      }
+      const data = await this.load(control.signal, partial)
+      if (control.signal.aborted) return
+      this.failures = 0
+      this.show({ data, error: undefined, asOf: began, loading: false })
+    } catch (thrown) {
+      if (control.signal.aborted) return
+      this.failures++
+      this.show({ ...this.known, error: asArmError(thrown), loading: false })
+    } finally {
+      if (this.running === control) this.running = null
+    }
+    if (this.again) {
+      this.again = false
+      return this.ask()
+    }
+    this.plan()
+  }
+
+  private plan() {
+    if (this.listeners.size === 0 || this.every === 0 || document.hidden) return
+    const lastingRefusal = this.known.error !== undefined && [401, 403, 404].includes(this.known.error.status)
+    const pause = Math.min(this.every * 2 ** Math.min(this.failures, 4), longestPause)
+    this.timer = setTimeout(() => void this.ask(), lastingRefusal ? longestPause : pause)
+  }
+
+  private show(known: Known<T>) {
+    this.known = known
+    this.listeners.forEach((l) => l())
+  }
+
+  stop() {
+    clearTimeout(this.timer)
+    this.running?.abort()
+    this.running = null
+    this.again = false
+  }
+}
+
+/** All that is kept fresh. */
+export class Live {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each key has its own type, which useLive gives
+  private readonly entries = new Map<string, Entry<any>>()
+
+  constructor() {
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) return
+      for (const e of this.entries.values()) if (e.listeners.size > 0) void e.ask()
+    })
+    addEventListener('online', () => this.reload(''))
+  }
+
+  private entry<T>(key: string, load: Load<T>, every: number): Entry<T> {
+    let e = this.entries.get(key) as Entry<T> | undefined
+    if (!e) this.entries.set(key, (e = new Entry(load, every)))
+    e.load = load
+    return e
+  }
+
+  /** Begins to keep a thing fresh for one who looks at it; the result ends that. */
+  watch<T>(key: string, load: Load<T>, every: number, changed: () => void): () => void {
+    const e = this.entry(key, load, every)
+    e.every = every
+    e.listeners.add(changed)
+    if (e.listeners.size === 1) void e.ask()
+    return () => {
+      e.listeners.delete(changed)
+      if (e.listeners.size > 0) return
+      e.stop()
+      this.forget()
+    }
+  }
+
+  /** What is known now. */
+  known<T>(key: string): Known<T> {
+    return (this.entries.get(key)?.known as Known<T> | undefined) ?? nothing
+  }
+
+  /** Asks again for every watched thing whose key holds a text, in any case: after a change. */
+  reload(part: string): void {
+    const text = part.toLowerCase()
+    for (const [key, e] of this.entries) if (e.listeners.size > 0 && key.toLowerCase().includes(text)) void e.ask()
+  }
+
+  /** Keeps the last answers of what nobody looks at for a quick return, but not many. */
+  private forget() {
+    const idle = [...this.entries].filter(([, e]) => e.listeners.size === 0)
+    for (const [key] of idle.slice(0, Math.max(0, idle.length - 50))) this.entries.delete(key)
+  }
+}

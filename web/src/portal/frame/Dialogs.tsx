@@ -1,0 +1,110 @@
+import {
+  Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, DrawerBody, DrawerFooter, DrawerHeader, DrawerHeaderTitle, Field, Input, OverlayDrawer, makeStyles, tokens,
+} from '@fluentui/react-components'
+import { DismissRegular } from '@fluentui/react-icons'
+import { useState, type ReactNode } from 'react'
+import type { ArmError } from '../arm/errors'
+import { portalTexts } from '../texts/en'
+import { ErrorNotice } from './ErrorNotice'
+
+const t = portalTexts.frame
+
+const useStyles = makeStyles({
+  footer: { display: 'flex', gap: tokens.spacingHorizontalS },
+  content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM },
+})
+
+interface ConfirmProps {
+  title: string
+  children: ReactNode
+  /** The word on the button that does it. */
+  doIt: string
+  /** What must be typed first, for what cannot be undone. */
+  type?: string
+  run: () => void
+  close: () => void
+}
+
+/** Asks before something is done. */
+export function Confirm(p: ConfirmProps) {
+  const styles = useStyles()
+  const [typed, setTyped] = useState('')
+  return (
+    <Dialog open modalType="alert" onOpenChange={(_, d) => !d.open && p.close()}>
+      <DialogSurface>
+        <form
+          onSubmit={(e) => {
+            e.preventDefault()
+            p.close()
+            p.run()
+          }}
+        >
+          <DialogBody>
+            <DialogTitle>{p.title}</DialogTitle>
+            <DialogContent className={styles.content}>
+              {p.children}
+              {p.type && (
+                <Field label={t.typeToConfirm(p.type)}>
+                  <Input value={typed} onChange={(_, d) => setTyped(d.value)} autoComplete="off" />
+                </Field>
+              )}
+            </DialogContent>
+            <DialogActions>
+              <Button onClick={p.close}>{t.cancel}</Button>
+              <Button type="submit" appearance="primary" disabled={p.type !== undefined && typed !== p.type}>
+                {p.doIt}
+              </Button>
+            </DialogActions>
+          </DialogBody>
+        </form>
+      </DialogSurface>
+    </Dialog>
+  )
+}
+
+interface PanelProps {
+  title: string
+  children: ReactNode
+  close: () => void
+  /** The word on the button that does it, and what it does: it resolves to null where that went well. */
+  doIt?: string
+  run?: () => Promise<ArmError | null>
+  disabled?: boolean
+  wide?: boolean
+}
+
+/** A form at the side of the page; it stays open with what was typed until its work went well. */
+export function Panel(p: PanelProps) {
+  const styles = useStyles()
+  const [error, setError] = useState<ArmError | null>(null)
+  const [busy, setBusy] = useState(false)
+  const run = async () => {
+    if (!p.run) return
+    setBusy(true)
+    const failed = await p.run()
+    setBusy(false)
+    setError(failed)
+    if (!failed) p.close()
+  }
+  return (
+    <OverlayDrawer open position="end" size={p.wide ? 'large' : 'medium'} onOpenChange={(_, d) => !d.open && !busy && p.close()} aria-label={p.title}>
+      <DrawerHeader>
+        <DrawerHeaderTitle action={<Button appearance="subtle" icon={<DismissRegular />} aria-label={t.close} disabled={busy} onClick={p.close} />}>{p.title}</DrawerHeaderTitle>
+      </DrawerHeader>
+      <DrawerBody className={styles.content}>
+        <ErrorNotice error={error} />
+        {p.children}
+      </DrawerBody>
+      {p.run && (
+        <DrawerFooter className={styles.footer}>
+          <Button appearance="primary" disabled={busy || (p.disabled ?? false)} onClick={() => void run()}>
+            {p.doIt ?? t.save}
+          </Button>
+          <Button disabled={busy} onClick={p.close}>
+            {t.cancel}
+          </Button>
+        </DrawerFooter>
+      )}
+    </OverlayDrawer>
+  )
+}

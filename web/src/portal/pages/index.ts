@@ -1,0 +1,16 @@
+// Which page an address leads to. Each is loaded when it is first opened.
+import { lazy, type ComponentType, type LazyExoticComponent } from 'react'
+
+/** What a page is given: the resource that it is about, empty for lists. */
+export interface PageProps {
+  id: string
+}
+
+type Lazy = LazyExoticComponent<ComponentType<PageProps>>
+
+const page = (load: () => Promise<{ default: ComponentType<PageProps> }>): Lazy => lazy(load)
+
+/** The pages by the first word of their address. */
+export const pages: Record<string, Lazy> = {
+  '': page(() => import('./overview/Overview')),
+}
