@@ -32,7 +32,7 @@ type measureRole struct {
 	Service string   `help:"The program deskyard." default:"bin/deskyard" type:"existingfile"`
 	JSON    string   `help:"Also write the figures to this file." placeholder:"FILE"`
 	Agents  int      `help:"Simulated agents." default:"10000"`
-	Only    []string `help:"Only these parts: store, api, agents."`
+	Only    []string `help:"Only these parts: store, api, agents, broker."`
 }
 
 func main() {
@@ -51,7 +51,7 @@ func (m *measureRole) Run(ctx context.Context) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, *measureRole, *sheet) error
-	}{{"store", measureStore}, {"api", measureAPI}, {"agents", measureAgents}} {
+	}{{"store", measureStore}, {"api", measureAPI}, {"agents", measureAgents}, {"broker", measureBroker}} {
 		if !m.wants(part.name) {
 			continue
 		}

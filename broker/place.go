@@ -12,6 +12,7 @@ import (
 
 // Host is a session host as a decision sees it.
 type Host struct {
+	Sessions int // reserved, active and disconnected ones; first, see Slot
 	ObjectID string
 	Name     string
 
@@ -19,7 +20,6 @@ type Host struct {
 	StatusReason    string
 	AllowNewSession bool
 	AssignedUser    string // user principal name; "" when unassigned
-	Sessions        int    // reserved, active and disconnected ones
 	Startable       bool   // powered off, and the service can start its machine
 }
 
