@@ -35,20 +35,28 @@ func apart(t *testing.T) (here bool) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a network namespace")
 	}
+	again(t, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET})
+	return false
+}
+
+// again runs this test as another process, which finds itself inside; through comes
+// before its command line.
+func again(t *testing.T, attr *syscall.SysProcAttr, through ...string) {
+	t.Helper()
 	image := testImage(t)
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "20m")
+	line := append(through, os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "20m")
+	cmd := exec.CommandContext(t.Context(), line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), inside+"="+image.Dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	cmd.SysProcAttr = attr
 	out, err := cmd.CombinedOutput()
 	t.Logf("in a network namespace:\n%s", out)
 	if err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	return false
 }
 
-// onBridges opens the driver with the host's networks, anew for the same folder.
-func onBridges(t *testing.T) func(t *testing.T, h computetest.Host) compute.Driver {
+// onBridges opens a driver with the host's networks, anew for the same folder.
+func onBridges(t *testing.T, driver func(*testing.T, computetest.Host, compute.Bridges) compute.Driver) func(t *testing.T, h computetest.Host) compute.Driver {
 	open := map[string]*network.Host{}
 	t.Cleanup(func() {
 		for _, n := range open {
@@ -65,33 +73,41 @@ func onBridges(t *testing.T) func(t *testing.T, h computetest.Host) compute.Driv
 			t.Fatal(err)
 		}
 		open[h.Folder] = n
-		d, err := qemu.New(qemu.Options{Folder: h.Folder, Owner: computetest.Owner, Network: compute.NetworkBridge, Bridges: n, Log: h.Log, Grace: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d
+		return driver(t, h, n)
 	}
+}
+
+func bridgedQEMU(t *testing.T, h computetest.Host, b compute.Bridges) compute.Driver {
+	t.Helper()
+	d, err := qemu.New(qemu.Options{Folder: h.Folder, Owner: computetest.Owner, Network: compute.NetworkBridge, Bridges: b, Log: h.Log, Grace: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func TestQEMUOnBridgesKeepsTheContract(t *testing.T) {
 	if !apart(t) {
 		return
 	}
-	computetest.Run(t, computetest.Options{New: onBridges(t), Image: testImage(t).Compute(), Network: subnet})
+	computetest.Run(t, computetest.Options{New: onBridges(t, bridgedQEMU), Image: testImage(t).Compute(), Network: subnet})
 }
 
-// TestQEMUOnBridgesFiltersWhatGuestsSend boots guests that call the host behind their
-// gateway's address, with and without a rule against it.
 func TestQEMUOnBridgesFiltersWhatGuestsSend(t *testing.T) {
-	if !apart(t) {
-		return
+	if apart(t) {
+		filtersWhatGuestsSend(t, onBridges(t, bridgedQEMU))
 	}
+}
+
+// filtersWhatGuestsSend boots guests that call the host behind their gateway's address,
+// with and without a rule against it.
+func filtersWhatGuestsSend(t *testing.T, open func(*testing.T, computetest.Host) compute.Driver) {
 	dir, err := os.MkdirTemp("", "dybr")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := onBridges(t)(t, computetest.Host{Folder: dir})
+	d := open(t, computetest.Host{Folder: dir})
 	ctx := context.WithoutCancel(t.Context())
 	spec := func(name string, last byte, port int) compute.Spec {
 		image := testImage(t).Compute()

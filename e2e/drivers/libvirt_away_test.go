@@ -35,10 +35,7 @@ type away struct {
 // is to be placed, and again while it is to be removed. The machine says why it waits,
 // and each goes on by itself.
 func TestLibvirtAwayForAMinuteIsWaitedFor(t *testing.T) {
-	run := os.Getenv("DESKYARD_LIBVIRT_RUN")
-	if run == "" {
-		t.Skip("no libvirtd of the test's own: run e2e/drivers/libvirt-run")
-	}
+	run := libvirtRun(t)
 	text, err := os.ReadFile(filepath.Join(run, "libvirtd.test-pid"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +44,7 @@ func TestLibvirtAwayForAMinuteIsWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &away{t: t, uri: "qemu+unix:///system?socket=" + filepath.Join(run, "libvirt-sock"), daemon: daemon}
+	a := &away{t: t, uri: libvirtURI(t), daemon: daemon}
 	ctx := yardtest.Deadline(t, 10*time.Minute)
 	a.open(ctx)
 
@@ -117,11 +114,7 @@ func (a *away) open(ctx context.Context) {
 		if err := a.Close(); err != nil {
 			a.t.Error(err)
 		}
-		for _, verb := range []string{"pool-destroy", "pool-undefine"} {
-			if out, err := exec.Command("virsh", "-q", "-c", a.uri, verb, "deskyard").CombinedOutput(); err != nil {
-				a.t.Errorf("%s: %v: %s", verb, err, out)
-			}
-		}
+		forgetPool(a.t, "deskyard")
 		os.RemoveAll(pool)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,15 +32,18 @@ const securityGroup = "Microsoft.Network/networkSecurityGroups/desks"
 // guarded is the whole service with machines on a bridge, in one security group.
 type guarded struct{ *yard.Yard }
 
-// TestSecurityGroupsOpenWhatTheyAllowAndNothingElse makes two machines through the
-// management API, on a bridge, and calls them from a network beyond their gateway.
-// Their guest answers at every port of ports once it is up.
 func TestSecurityGroupsOpenWhatTheyAllowAndNothingElse(t *testing.T) {
-	if !apart(t) {
-		return
+	if apart(t) {
+		opensWhatGroupsAllow(t, "{name: here, driver: qemu, network: bridge}")
 	}
+}
+
+// opensWhatGroupsAllow makes two machines through the management API, on a bridge of a
+// hypervisor, and calls them from a network beyond their gateway. Their guest answers
+// at every port of ports once it is up.
+func opensWhatGroupsAllow(t *testing.T, hypervisor string) {
 	ctx := yardtest.Deadline(t, 5*time.Minute)
-	g := guard(ctx, t)
+	g := guard(ctx, t, hypervisor)
 	machines := map[string]string{"nb-0": "10.0.2.21", "nb-1": "10.0.2.22"}
 	for name, at := range machines {
 		stand(ctx, t, g.Yard, wanted{name: name, address: at, group: securityGroup})
@@ -87,7 +91,7 @@ func TestSecurityGroupsOpenWhatTheyAllowAndNothingElse(t *testing.T) {
 }
 
 // guard starts the service with a bridge, the test guest's image and an empty group.
-func guard(ctx context.Context, t *testing.T) guarded {
+func guard(ctx context.Context, t *testing.T, hypervisor string) guarded {
 	t.Helper()
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
@@ -105,7 +109,7 @@ func guard(ctx context.Context, t *testing.T) guarded {
 	image.Arguments += " listen=22,3389"
 	binary := importImage(ctx, t, image, dir)
 	hypervisors := filepath.Join(dir, "hypervisors.yaml")
-	if err := os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: qemu, network: bridge}\n"), 0o600); err != nil {
+	if err := os.WriteFile(hypervisors, []byte("hypervisors:\n- "+hypervisor+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	y, err := yard.Open(ctx, yard.Options{Binary: binary, Dir: dir, Arguments: []string{"--hypervisors", hypervisors}})
@@ -157,6 +161,23 @@ type outside struct{ work chan func() }
 // newOutside lays the wire and has this namespace forward, as a router does.
 func newOutside(t *testing.T) outside {
 	t.Helper()
+	o := emptyOutside(t)
+	err := errors.Join(o.wire(), address("router", "192.0.2.1/24"), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.do(func() {
+		err = errors.Join(address("outside", "192.0.2.2/24"), netlink.RouteAdd(&netlink.Route{Gw: net.IPv4(192, 0, 2, 1)}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// emptyOutside is a namespace with nothing in it.
+func emptyOutside(t *testing.T) outside {
+	t.Helper()
 	o := outside{make(chan func())}
 	ready, done := make(chan error), make(chan struct{})
 	go func() {
@@ -171,26 +192,21 @@ func newOutside(t *testing.T) outside {
 	if err := <-ready; err != nil {
 		t.Fatal(err)
 	}
+	return o
+}
+
+// wire makes a device here, "router", whose other end is "outside" there.
+func (o outside) wire() error {
 	var ns *os.File
 	var err error
 	o.do(func() { ns, err = os.Open("/proc/thread-self/ns/net") })
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer ns.Close()
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "router"
-	wire := &netlink.Veth{LinkAttrs: attrs, PeerName: "outside", PeerNamespace: netlink.NsFd(ns.Fd())}
-	if err := errors.Join(netlink.LinkAdd(wire), address("router", "192.0.2.1/24"), os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0)); err != nil {
-		t.Fatal(err)
-	}
-	o.do(func() {
-		err = errors.Join(address("outside", "192.0.2.2/24"), netlink.RouteAdd(&netlink.Route{Gw: net.IPv4(192, 0, 2, 1)}))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "outside", PeerNamespace: netlink.NsFd(ns.Fd())})
 }
 
 // do runs f on the thread that is outside.
@@ -200,12 +216,19 @@ func (o outside) do(f func()) {
 	<-done
 }
 
-// reach tells at which ports an address answers.
-func (o outside) reach(at string) []int {
+// reach tells at which ports an address answers whoever is outside.
+func (o outside) reach(at string) []int { return o.reachFrom("", at) }
+
+// reachFrom is reach from one of several addresses that are outside.
+func (o outside) reachFrom(from, at string) []int {
 	open := []int{}
+	dialer := net.Dialer{Timeout: time.Second}
+	if from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
 	for _, p := range ports {
 		o.do(func() {
-			c, err := net.DialTimeout("tcp4", fmt.Sprintf("%s:%d", at, p), time.Second)
+			c, err := dialer.Dial("tcp4", net.JoinHostPort(at, strconv.Itoa(p)))
 			if err != nil {
 				return
 			}
