@@ -73,7 +73,42 @@ func parseHypervisors(text []byte) ([]hypervisorEntry, error) {
 		faults = append(faults, e.check(i, seen)...)
 		seen[e.Name] = true
 	}
-	return file.Hypervisors, errors.Join(faults...)
+	return file.Hypervisors, errors.Join(append(faults, sharedSubnets(file.Hypervisors)...)...)
+}
+
+// makesBridges reports whether an entry's machines are on bridges that the service
+// makes, which it can on its own machine alone.
+func (e *hypervisorEntry) makesBridges() (bool, error) {
+	switch e.Driver {
+	case "qemu":
+		return e.Network == compute.NetworkBridge, nil
+	case "libvirt":
+		local, err := libvirt.Local(e.URI)
+		return local && e.Network == compute.NetworkBridge, err
+	}
+	return false, nil
+}
+
+// sharedSubnets tells of entries that would make two bridges of one subnet on this
+// machine: each has bridges of its own, and their locations meet.
+func sharedSubnets(list []hypervisorEntry) (faults []error) {
+	var former []hypervisorEntry
+	for i, e := range list {
+		if bridges, err := e.makesBridges(); err != nil || !bridges {
+			continue // an error of which was told
+		}
+		for _, f := range former {
+			meet := len(e.Locations) == 0 || len(f.Locations) == 0 || slices.ContainsFunc(e.Locations, func(l string) bool {
+				return slices.ContainsFunc(f.Locations, func(o string) bool { return strings.EqualFold(l, o) })
+			})
+			if meet {
+				faults = append(faults, fmt.Errorf("read --hypervisors, entry %d (%q): %q makes bridges on this machine for the same location, and a subnet would be two networks: keep one of them, or give each locations of its own", i+1, e.Name, f.Name))
+				break
+			}
+		}
+		former = append(former, e)
+	}
+	return faults
 }
 
 // check fills in defaults and notes what is wrong with an entry.
@@ -104,14 +139,11 @@ func (e *hypervisorEntry) check(i int, seen map[string]bool) (faults []error) {
 	if e.URI != "" && e.Driver != "libvirt" {
 		fault("uri is for the driver libvirt alone")
 	}
-	local := true
-	if e.Driver == "libvirt" {
-		var err error
-		if local, err = libvirt.Local(e.URI); err != nil {
-			fault("%w", err)
-		}
+	bridges, err := e.makesBridges()
+	if err != nil {
+		fault("%w", err)
 	}
-	if e.Masquerade && (e.Network != compute.NetworkBridge || !local) {
+	if e.Masquerade && !bridges {
 		fault("masquerade is for the bridges that the service makes: network bridge, on this machine")
 	}
 	if e.CPURatio < 0 || e.MemoryRatio < 0 {

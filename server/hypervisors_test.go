@@ -29,6 +29,9 @@ hypervisors:
 - {name: b, driver: libvirt, uri: "qemu+tls:///system"}
 - {name: c, driver: libvirt, uri: "qemu+tls://rack-1/system", network: bridge, masquerade: true}
 - {name: d, driver: qemu, masquerade: true}
+- {name: e, driver: qemu, network: bridge, locations: [eastus]}
+- {name: f, driver: libvirt, network: bridge, locations: [EastUS, westus]}
+- {name: g, driver: libvirt, network: bridge, locations: [northeurope]}
 `))
 	if err == nil {
 		t.Fatal("accepted")
@@ -37,10 +40,14 @@ hypervisors:
 		`entry 1 ("Rack 1"): name must be`, `driver "vmware"`, `zone "4"`, "uri is for the driver libvirt",
 		`entry 3 ("a"): another entry`, `network "token-ring"`, "must not be negative",
 		`entry 4 ("b"): read libvirt URI`, `entry 5 ("c"): masquerade`, `entry 6 ("d"): masquerade`,
+		`entry 8 ("f"): "e" makes bridges on this machine`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no word of %s in:\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), `entry 9 ("g")`) {
+		t.Errorf("bridges of other locations are a fault: %v", err)
 	}
 	if _, err := parseHypervisors([]byte("hypervisors:\n- {name: a, driver: fake, colour: red}\n")); err == nil || !strings.Contains(err.Error(), "colour") {
 		t.Errorf("an unknown key gave %v", err)
