@@ -107,7 +107,7 @@ func (s *service) Admit(ctx context.Context, r deskyard.AdmitRequest) (deskyard.
 	case s.fail != nil:
 		return deskyard.Admission{}, s.fail
 	case r.Ticket != "good":
-		return deskyard.Admission{}, &deskyard.ConnectionFailure{Symbol: connect.TicketInvalid, Message: "No."}
+		return deskyard.Admission{}, &deskyard.ConnectionFailure{Symbol: connect.TicketInvalid, Message: "The ticket has expired. Connect again from the list, or download the connection file again."}
 	}
 	a := deskyard.Admission{Connection: "c-1", HostID: s.host.id, HostName: "sh-1", HostKey: s.host.public, User: "ann", Certificate: sha256.Sum256(s.host.cert.Certificate[0])}
 	if s.alter != nil {

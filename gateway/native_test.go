@@ -133,9 +133,17 @@ func TestANativeClientSpeaksWithItsHostEndToEnd(t *testing.T) {
 
 func TestANativeClientWithABadTicketIsTold(t *testing.T) {
 	s, _ := newService(t)
-	b := s.dialRDG("bad", 2)
-	readPacket(t, b)
-	if kind, body := readPacket(t, b); kind != 5 || binary.LittleEndian.Uint32(body[2:]) != tsgu.CodeBadCookie {
+	b := s.dialRDG("bad", 4)
+	for _, want := range []uint16{2, 5, 7, 9} {
+		if kind, body := readPacket(t, b); kind != want {
+			t.Fatalf("packet %d %x, not %d", kind, body, want)
+		}
+	}
+	words := string(utf16LE("Connect again from the list"))
+	if kind, body := readPacket(t, b); kind != 0xB || !strings.Contains(string(body), words) {
+		t.Errorf("told %d %q", kind, body)
+	}
+	if kind, body := readPacket(t, b); kind != 0x10 || binary.LittleEndian.Uint32(body) != tsgu.CodeBadCookie {
 		t.Errorf("told %d %x", kind, body)
 	}
 }

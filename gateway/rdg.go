@@ -40,12 +40,20 @@ func (a *admission) Open(ctx context.Context, q tsgu.Request) (tsgu.Grant, error
 	}
 	o, err := a.g.open(ctx, deskyard.DoorRDG, ticket, a.g.clientOf(a.r))
 	if err != nil {
-		return tsgu.Grant{}, &tsgu.Refusal{Code: rdgCode(err), Err: err}
+		refusal := &tsgu.Refusal{Code: rdgCode(err), Err: err}
+		var f *deskyard.ConnectionFailure
+		if errors.As(err, &f) {
+			refusal.Message = f.Message
+		}
+		return tsgu.Grant{}, errors.Join(refusal, a.stream.SetDeadline(time.Now().Add(tellWithin)))
 	}
 	a.opened = o
 	d := o.Redirect
 	return tsgu.Grant{Redirect: tsgu.Redirection{Clipboard: d.Clipboard, Drives: d.Drives, Printers: d.Printers, Ports: d.Ports, PnP: d.PnP}, Idle: o.Idle}, nil
 }
+
+// tellWithin is how long a client that is refused may take to hear why: four round trips.
+const tellWithin = 5 * time.Second
 
 func rdgCode(err error) uint32 {
 	var f *deskyard.ConnectionFailure

@@ -43,6 +43,7 @@ type Config struct {
 	LogLevel      string        `help:"debug, info, warn or error." name:"log-level" default:"info" env:"DESKYARD_LOG_LEVEL"`
 	LogFormat     string        `help:"text or json." name:"log-format" default:"text" env:"DESKYARD_LOG_FORMAT"`
 	KeepAudit     time.Duration `help:"How long audit events are kept (default: 9600h, which is 400 days)." name:"keep-audit" env:"DESKYARD_KEEP_AUDIT"`
+	FileLife      time.Duration `help:"How long a downloaded connection file works; each use is decided anew." name:"connection-file-life" default:"10m" env:"DESKYARD_CONNECTION_FILE_LIFE"`
 	DrainFor      time.Duration `help:"How long a shutdown waits for requests under way and for sessions of its own gateway." name:"drain-for" default:"15s" env:"DESKYARD_DRAIN_FOR"`
 }
 
@@ -110,6 +111,9 @@ func (c *Config) Check() error {
 		fault("--domain %q is not a DNS domain in lower case", c.Domain)
 	}
 	c.checkLog(fault)
+	if c.FileLife != 0 && (c.FileLife < time.Minute || c.FileLife > 30*24*time.Hour) {
+		fault("--connection-file-life %s is not between a minute and 30 days", c.FileLife)
+	}
 	if c.DrainFor < 0 || c.DrainFor > 10*time.Minute {
 		fault("--drain-for %s is not between 0 and 10 minutes", c.DrainFor)
 	}

@@ -20,7 +20,7 @@ func (s *service) openConnect(context.Context) error {
 	}
 	s.connect, err = connect.New(connect.Options{
 		Store: s.store, Fleet: s.agents, Dialer: s.agents, Access: s.roles, People: s.identity, Machines: s.provision,
-		Key: key, Registry: s.registry, Now: s.now, Log: s.log,
+		Key: key, FileLife: s.config.FileLife, Registry: s.registry, Now: s.now, Log: s.log,
 	})
 	if err != nil {
 		return err

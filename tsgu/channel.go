@@ -26,7 +26,11 @@ type Grant struct {
 // Refusal is an error with the code that the client is told.
 type Refusal struct {
 	Code uint32
-	Err  error
+	// Message is for the person at the client: what happened, and what to do. Clients that
+	// show such texts are let into a channel that leads nowhere, told it there, and have
+	// the channel closed with Code; others, and where it is empty, get the code alone.
+	Message string
+	Err     error
 }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
@@ -97,7 +101,7 @@ func (c *Channel) tunnel(ctx context.Context, gate Gate, auth uint16) error {
 	if err != nil {
 		return err
 	}
-	cookie, err := parseTunnelCreate(p.body)
+	cookie, can, err := parseTunnelCreate(p.body)
 	if err != nil {
 		return c.refuse(err, tunnelResponse(CodeInternal, 0))
 	}
@@ -107,6 +111,9 @@ func (c *Channel) tunnel(ctx context.Context, gate Gate, auth uint16) error {
 		var r *Refusal
 		if errors.As(err, &r) {
 			code = r.Code
+		}
+		if r != nil && r.Message != "" && can&capServiceMessage != 0 {
+			return errors.Join(err, c.tell(r))
 		}
 		return c.refuse(err, tunnelResponse(code, 0))
 	}
@@ -120,6 +127,38 @@ func (c *Channel) tunnel(ctx context.Context, gate Gate, auth uint16) error {
 		return c.refuse(err, tunnelAuthReply(CodeInternal, Redirection{}, 0))
 	}
 	return c.send(tunnelAuthReply(0, g.Redirect, g.Idle))
+}
+
+// maxUnheard bounds what is read of a client that is being refused: its first packets of
+// RDP.
+const maxUnheard = 64 << 10
+
+// tell has the client show why it is refused: texts (HTTP_SERVICE_MESSAGE) are for clients
+// with a channel only. It reads on until the client has closed, or the caller's deadline
+// has come: what a peer resets unread takes the text with it.
+func (c *Channel) tell(r *Refusal) error {
+	for _, step := range []struct {
+		answer []byte
+		next   uint16 // what the client says to it
+	}{{tunnelResponse(0, 1), typeTunnelAuth}, {tunnelAuthReply(0, Redirection{}, 0), typeChannelCreate}} {
+		if err := c.send(step.answer); err != nil {
+			return err
+		}
+		if _, err := c.expect(step.next); err != nil {
+			return err
+		}
+	}
+	if err := c.send(append(append(channelResponse(0, 1), serviceMessage(r.Message)...), encode(typeCloseChannel, r.Code)...)); err != nil {
+		return err
+	}
+	for unheard := 0; unheard < maxUnheard; {
+		p, err := readPacket(c.in, maxBody)
+		if err != nil || p.kind == typeCloseReply {
+			break // it is over, however it ends
+		}
+		unheard += headerSize + len(p.body)
+	}
+	return nil
 }
 
 // expect reads the next packet, which must be of that type.

@@ -94,6 +94,49 @@ func TestAClientWithATicketGetsItsChannel(t *testing.T) {
 	}
 }
 
+// worded refuses everybody, in words.
+type worded struct{}
+
+func (worded) Open(context.Context, Request) (Grant, error) {
+	return Grant{}, &Refusal{Code: CodeBadCookie, Message: "Download it again – now.", Err: errors.New("stale")}
+}
+
+func TestARefusalIsShownToThePersonAtTheClient(t *testing.T) {
+	w := &wire{Reader: bytes.NewReader(append(opening("stale"), data("RDP's first bytes")...))}
+	if _, err := Accept(t.Context(), w, worded{}); err == nil || err.Error() != "stale" {
+		t.Fatal(err)
+	}
+	var last []packet
+	for {
+		p, err := readPacket(&w.Buffer, maxBody)
+		if err != nil {
+			break
+		}
+		last = append(last, p)
+	}
+	if len(last) != 6 || last[4].kind != typeServiceMessage || last[5].kind != typeCloseChannel {
+		t.Fatalf("answers are %v", last)
+	}
+	f := fields{rest: last[4].body}
+	if got := f.text(); got != "Download it again – now." || f.short || len(f.rest) > 0 {
+		t.Errorf("the person reads %q", got)
+	}
+	if code := binary.LittleEndian.Uint32(last[5].body); code != CodeBadCookie {
+		t.Errorf("closed with %#x", code)
+	}
+	// A client that shows no texts has the code alone.
+	w = &wire{Reader: bytes.NewReader(bytes.Replace(opening("stale"), encode(typeTunnelCreate, uint32(0x3f))[8:], encode(typeTunnelCreate, uint32(0x3f&^capServiceMessage))[8:], 1))}
+	if _, err := Accept(t.Context(), w, worded{}); err == nil {
+		t.Fatal("let in")
+	}
+	if _, err := readPacket(&w.Buffer, maxBody); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := readPacket(&w.Buffer, maxBody); err != nil || p.kind != typeTunnelResponse || binary.LittleEndian.Uint32(p.body[2:]) != CodeBadCookie || w.Len() > 0 {
+		t.Errorf("it got %v, %v and %d more bytes", p, err, w.Len())
+	}
+}
+
 func TestRefusalsAreToldByTheirCode(t *testing.T) {
 	handshake := func(auth uint16) []byte {
 		return encode(typeHandshakeRequest, uint8(1), uint8(0), uint16(0), auth)

@@ -1,9 +1,11 @@
 package tsgu
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf16"
 )
 
 // Ways in which a client may prove itself beyond HTTP (HTTP_EXTENDED_AUTH).
@@ -22,8 +24,11 @@ const (
 	CodeConnect      = 0x800759DD // E_PROXY_TS_CONNECTFAILED
 )
 
-// Capabilities (HTTP_CAPABILITY_TYPE) of ours.
-const capIdleTimeout = 0x2
+// Capabilities (HTTP_CAPABILITY_TYPE).
+const (
+	capIdleTimeout    = 0x2 // ours
+	capServiceMessage = 0x8 // of clients that show people a text of the gateway's
+)
 
 // Fields present in packets.
 const (
@@ -88,18 +93,18 @@ func handshakeResponse(code uint32, auth uint16) []byte {
 	return encode(typeHandshakeResponse, code, uint8(1), uint8(0), uint16(0), auth)
 }
 
-// parseTunnelCreate gives the cookie, "" where there is none.
-func parseTunnelCreate(b []byte) (cookie string, err error) {
+// parseTunnelCreate gives the cookie, "" where there is none, and what the client can.
+func parseTunnelCreate(b []byte) (cookie string, capabilities uint32, err error) {
 	f := fields{rest: b}
-	_ = f.u32() // capabilities: we use none that a client could lack
+	capabilities = f.u32()
 	present, _ := f.u16(), f.u16()
 	if present&fieldCookie != 0 {
 		cookie = f.text()
 	}
 	if f.short {
-		return "", fmt.Errorf("read tunnel create: %w", errShort)
+		return "", 0, fmt.Errorf("read tunnel create: %w", errShort)
 	}
-	return cookie, nil
+	return cookie, capabilities, nil
 }
 
 func tunnelResponse(code, tunnel uint32) []byte {
@@ -145,4 +150,17 @@ func parseChannelCreate(b []byte) (d Destination, err error) {
 
 func channelResponse(code, channel uint32) []byte {
 	return encode(typeChannelResponse, code, uint16(fieldChannelID), uint16(0), channel)
+}
+
+// maxMessage bounds a text for people: what one dialog holds.
+const maxMessage = 1000 // UTF-16 units
+
+func serviceMessage(text string) []byte {
+	units := utf16.Encode([]rune(text))
+	units = units[:min(len(units), maxMessage)]
+	var b []byte
+	for _, u := range units {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return encode(typeServiceMessage, uint16(len(b)), b)
 }
