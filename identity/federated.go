@@ -33,6 +33,10 @@ type Provider interface {
 // is refreshed: Entra's own for changes of groups is about an hour.
 const syncEvery = 15 * time.Minute
 
+// providerFor is how long a sign-in at an OpenID provider lasts: it tells nobody who left
+// it, so people prove each working day that it still lets them in.
+const providerFor = sessionLife
+
 // errNameTaken is answered where a person elsewhere is called as a user of ours: they
 // need not be the same, and must not become it.
 var errNameTaken = errors.New("a user of that name exists here")
@@ -150,7 +154,11 @@ func (s *Service) adoptGroups(ctx context.Context, u directory.User, groups []fe
 
 // stillThere asks the other directory again before a token of one of its people is
 // refreshed. A directory that does not answer locks nobody out who was in it just now.
+// A provider cannot be asked: its people must have come from it not long ago.
 func (s *Service) stillThere(ctx context.Context, u directory.User) error {
+	if u.Source == directory.SourceOIDC && s.now().Sub(u.SyncedAt) >= providerFor {
+		return invalidGrant("AADSTS70043: The sign-in is too old. Sign in again at your identity provider.")
+	}
 	if u.Source != directory.SourceLDAP || s.options.Directory == nil || s.now().Sub(u.SyncedAt) < syncEvery {
 		return nil
 	}

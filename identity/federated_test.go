@@ -210,9 +210,21 @@ func TestAnOpenIDProviderSignsPeopleIn(t *testing.T) {
 		t.Errorf("another browser came back with it: %d", a.status)
 	}
 	code := location(t, b.do(http.MethodGet, back.RequestURI(), nil)).Query().Get("code")
-	p, err := y.withToken(y.post("/adfs/oauth2/token", codeForm(code)).string("access_token"))
+	got := y.post("/adfs/oauth2/token", codeForm(code))
+	p, err := y.withToken(got.string("access_token"))
 	if err != nil || p.Name != "ann@head.test" {
 		t.Fatalf("%+v, %v", p, err)
+	}
+	refresh := func() answer {
+		return y.post("/adfs/oauth2/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {AzureCLIAppID}, "refresh_token": {got.string("refresh_token")}})
+	}
+	y.clock.advance(providerFor - time.Second)
+	if r := refresh(); r.status != http.StatusOK {
+		t.Errorf("within the day: %d %s", r.status, r.text)
+	}
+	y.clock.advance(time.Second)
+	if r := refresh(); r.status != http.StatusBadRequest || r.string("error") != "invalid_grant" {
+		t.Errorf("a day after the provider said so: %d %s", r.status, r.text)
 	}
 	if _, err := y.SetPassword(t.Context(), p.ObjectID, "a password of our own 1"); err == nil {
 		t.Error("a person of the provider got a password of ours")
