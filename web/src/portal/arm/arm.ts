@@ -25,6 +25,7 @@ export interface Answer<T> {
 interface Page<T> {
   value: T[]
   nextLink?: string | null
+  '@odata.nextLink'?: string
 }
 
 /** One signed-in person's way to the management API. */
@@ -92,7 +93,7 @@ export class Arm {
     for (let next: string | null | undefined = path; next; ) {
       const page: Page<T> = await this.get<Page<T>>(ownPath(next), o)
       yield page.value
-      next = page.nextLink
+      next = page.nextLink ?? page['@odata.nextLink']
     }
   }
 
@@ -123,7 +124,10 @@ export function ownPath(link: string): string {
   return url.pathname + url.search
 }
 
+/** The directory's door, which has Microsoft Graph's form. */
+export const graph = '/graph/v1.0'
+
 function withVersion(path: string): string {
-  if (/[?&]api-version=/i.test(path)) return path
+  if (path.startsWith(graph) || /[?&]api-version=/i.test(path)) return path
   return path + (path.includes('?') ? '&' : '?') + 'api-version=' + versionFor(path)
 }

@@ -40,8 +40,8 @@ export function useResource<T>(path: string, every: number = pace.list): Known<{
   return useLive(path, (signal) => arm.send<T>('GET', path, undefined, { signal }), every)
 }
 
-/** A whole list of the management API; its first pages are shown while the others come. */
-export function useList<T>(path: string, every: number = pace.list): Known<T[]> & { reload: () => void } {
+/** A list of the management API, up to so many rows; its first pages are shown while the others come. */
+export function useList<T>(path: string, every: number = pace.list, most = Infinity): Known<T[]> & { reload: () => void } {
   const { arm } = useService()
   return useLive(
     path,
@@ -49,6 +49,7 @@ export function useList<T>(path: string, every: number = pace.list): Known<T[]> 
       const rows: T[] = []
       for await (const page of arm.pages<T>(path, { signal })) {
         rows.push(...page)
+        if (rows.length >= most) break
         partial([...rows])
       }
       return rows

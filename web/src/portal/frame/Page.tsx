@@ -57,7 +57,7 @@ const useStyles = makeStyles({
   tabs: { overflowX: 'auto', overflowY: 'hidden', flexShrink: 0, marginBottom: tokens.spacingVerticalM, scrollbarWidth: 'thin' },
   wide: { '@media (max-width: 640px)': { display: 'none' } },
   narrow: { '@media (min-width: 641px)': { display: 'none' } },
-  content: { display: 'flex', flexDirection: 'column', flexGrow: 1, minHeight: 0 },
+  content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM, flexGrow: 1, minHeight: 0 },
   bar: { marginBottom: tokens.spacingVerticalM },
 })
 

@@ -6,7 +6,7 @@ import type { ReactNode } from 'react'
 export type Tone = 'good' | 'warning' | 'bad' | 'busy' | 'off' | 'unknown'
 
 const useStyles = makeStyles({
-  whole: { display: 'inline-flex', alignItems: 'center', gap: tokens.spacingHorizontalXS, minWidth: 0, maxWidth: '100%' },
+  whole: { display: 'inline-flex', alignItems: 'center', verticalAlign: 'middle', gap: tokens.spacingHorizontalXS, minWidth: 0, maxWidth: '100%' },
   text: { overflow: 'hidden', textOverflow: 'ellipsis' },
   icon: { flexShrink: 0, fontSize: '16px' },
   good: { color: tokens.colorPaletteGreenForeground1 },

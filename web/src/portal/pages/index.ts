@@ -13,4 +13,10 @@ const page = (load: () => Promise<{ default: ComponentType<PageProps> }>): Lazy 
 /** The pages by the first word of their address. */
 export const pages: Record<string, Lazy> = {
   '': page(() => import('./overview/Overview')),
+  activity: page(() => import('./monitor/Activity')),
+  connection: page(() => import('./monitor/Connection')),
+  connections: page(() => import('./monitor/Connections')),
+  deployment: page(() => import('./monitor/Deployment')),
+  deployments: page(() => import('./monitor/Deployments')),
+  search: page(() => import('./search/Search')),
 }

@@ -1,8 +1,10 @@
 // Every text that an administrator reads or hears in the portal. A translation is one file
 // with an object of this shape.
 import { frame } from './en/frame'
+import { monitor } from './en/monitor'
+import { search } from './en/search'
 
-export const portalTexts = { frame }
+export const portalTexts = { frame, monitor, search }
 
 /** What a translation has. */
 export type PortalTexts = typeof portalTexts

@@ -1,0 +1,21 @@
+export const search = {
+  title: (q: string) => (q ? `Search: ${q}` : 'Search'),
+  hint: 'Type into the box above, or press Ctrl+/ to get there.',
+  name: 'Name',
+  type: 'Type',
+  where: 'Where',
+  nothing: 'Nothing that you may see has such a name.',
+  user: 'User',
+  group: 'Group',
+  host: 'Session host',
+  types: {
+    'microsoft.desktopvirtualization/hostpools': 'Host pool',
+    'microsoft.desktopvirtualization/applicationgroups': 'Application group',
+    'microsoft.desktopvirtualization/workspaces': 'Workspace',
+    'microsoft.desktopvirtualization/scalingplans': 'Scaling plan',
+    'microsoft.compute/virtualmachines': 'Virtual machine',
+    'microsoft.network/virtualnetworks': 'Virtual network',
+    'microsoft.network/networkinterfaces': 'Network interface',
+    'microsoft.network/networksecuritygroups': 'Network security group',
+  } as Record<string, string>,
+}
