@@ -140,6 +140,38 @@ func TestFilterPutsRulesInAzuresOrder(t *testing.T) {
 	golden(t, "filter.xml", string(text))
 }
 
+func TestFilterRulesHoldInOneDirection(t *testing.T) {
+	n := exampleSpec().NICs[0]
+	n.Rules = []compute.Rule{{Name: "deny", Priority: 100, Inbound: true, Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}}}
+	f, err := newFilter("dy-test", n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range f.Rules {
+		for _, m := range []*ipMatch{r.All, r.TCP, r.UDP, r.ICMP} {
+			if m != nil && m.State == "" { // libvirt would drop what goes to those sources as well
+				t.Errorf("a rule without states holds in both directions: %+v %+v", r, *m)
+			}
+		}
+	}
+}
+
+func TestMachinesOfAnotherHostNeedABridgeThatIsThere(t *testing.T) {
+	d := exampleDriver(t, Options{URI: "qemu+tls://rack-1/system", Network: compute.NetworkBridge})
+	n := exampleSpec().NICs[0]
+	if err := d.checkNIC(n); !errors.Is(err, compute.ErrUnsupported) || !strings.Contains(err.Error(), "vmSwitchName") {
+		t.Errorf("a virtual network: %v", err)
+	}
+	n.Network.Bridge = "br0"
+	if err := d.checkNIC(n); err != nil {
+		t.Errorf("a bridge: %v", err)
+	}
+	n.Network.VLAN = 7
+	if err := d.checkNIC(n); !errors.Is(err, compute.ErrUnsupported) {
+		t.Errorf("a VLAN: %v", err)
+	}
+}
+
 func TestFilterRefusesMoreRulesThanLibvirtTakes(t *testing.T) {
 	n := exampleSpec().NICs[0]
 	for i := range 70 {

@@ -80,17 +80,22 @@ type (
 
 // newFilter writes an interface's rules as libvirt filters them: its own addresses
 // only, answers to what was let through, then Azure's rules in their order; else
-// everything may go out, and in comes only the own subnet. IPv6 is dropped.
+// everything may go out, and in comes only the own subnet. IPv6 is dropped. libvirt
+// filters what a bridge carries between its ports, not what its host itself sends.
 func newFilter(name string, n compute.NIC) (filterXML, error) {
 	// A UUID made of the name: libvirt replaces a filter only where both are the same.
 	f := filterXML{Name: name, Chain: "root", UUID: uuid.NewSHA1(uuid.NameSpaceURL, []byte(machineNamespace+"/"+name)).String()}
 	f.add("drop", "out", spoofPriority, filterRule{MAC: &macMatch{Match: "no", Source: n.MAC}})
 	if n.Address.Is4() {
-		f.add("drop", "out", spoofPriority+1, filterRule{ARP: &macMatch{Match: "no", ARPMAC: n.MAC, ARPIP: n.Address.String()}})
-		f.add("accept", "out", spoofPriority+2, filterRule{UDP: &ipMatch{Source: "0.0.0.0", Target: "255.255.255.255", SourceFrom: "68", TargetFrom: "67"}})
-		f.add("drop", "out", spoofPriority+3, filterRule{All: &ipMatch{Match: "no", Source: n.Address.String()}})
+		// Two rules, for one would drop only what lies about both; 0.0.0.0 looks whether an
+		// address is free.
+		f.add("drop", "out", spoofPriority+1, filterRule{ARP: &macMatch{Match: "no", ARPMAC: n.MAC}})
+		f.add("accept", "out", spoofPriority+2, filterRule{ARP: &macMatch{ARPIP: "0.0.0.0"}})
+		f.add("drop", "out", spoofPriority+3, filterRule{ARP: &macMatch{Match: "no", ARPIP: n.Address.String()}})
+		f.add("accept", "out", spoofPriority+4, filterRule{UDP: &ipMatch{Source: "0.0.0.0", Target: "255.255.255.255", SourceFrom: "68", TargetFrom: "67"}})
+		f.add("drop", "out", spoofPriority+5, filterRule{All: &ipMatch{Match: "no", Source: n.Address.String()}})
 	}
-	f.add("drop", "out", spoofPriority+4, filterRule{UDP: &ipMatch{SourceFrom: "67", TargetFrom: "68"}}) // no machine is a DHCP server
+	f.add("drop", "out", spoofPriority+6, filterRule{UDP: &ipMatch{SourceFrom: "67", TargetFrom: "68"}}) // no machine is a DHCP server
 	f.add("accept", "in", answerPriority, filterRule{UDP: &ipMatch{SourceFrom: "67", TargetFrom: "68"}})
 	f.add("accept", "out", answerPriority, filterRule{UDP: &ipMatch{SourceFrom: "68", TargetFrom: "67"}})
 	f.add("accept", "inout", answerPriority+1, filterRule{All: &ipMatch{State: "ESTABLISHED,RELATED"}})
@@ -117,7 +122,23 @@ func newFilter(name string, n compute.NIC) (filterXML, error) {
 	return f, nil
 }
 
+// States of a rule that names none. libvirt writes a rule without states for both
+// directions: a drop of what comes in from somewhere would also drop what goes there.
+const (
+	acceptedStates = "NEW,ESTABLISHED"
+	droppedStates  = "NEW,ESTABLISHED,RELATED,INVALID"
+)
+
 func (f *filterXML) add(action, direction string, priority int, r filterRule) {
+	for _, m := range []*ipMatch{r.All, r.TCP, r.UDP, r.ICMP} {
+		switch {
+		case m == nil || m.State != "":
+		case action == "accept":
+			m.State = acceptedStates
+		default:
+			m.State = droppedStates
+		}
+	}
 	r.Action, r.Direction, r.Priority = action, direction, priority
 	f.Rules = append(f.Rules, r)
 }
