@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -115,70 +116,77 @@ func (s *story) operation(ctx context.Context, t *testing.T, name string) (time.
 	return 0, ""
 }
 
-// joined deploys the run's own template again, as an administrator does who has found
-// the right password: what stands stays.
+// misjoined deploys the run again with a unit that does not exist, and with a domain
+// that nobody answers for: az tells each reason, and the run how to go on.
+func (s *story) misjoined(t *testing.T) {
+	ctx := yardtest.Deadline(t, 3*time.Minute)
+	for _, c := range []struct{ parameter, value, says, next string }{
+		{"ouPath", "OU=Nowhere," + base, "The organizational unit OU=Nowhere," + base + " does not exist in " + domainName + ".", "--parameters ouPath="},
+		{"domain", "nowhere.example", "for the domain nowhere.example", "az deployment group create"},
+	} {
+		start := time.Now()
+		err := s.redeploy(ctx, t, map[string]any{c.parameter: c.value})
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Fatalf("%s %s: %v", c.parameter, c.value, err)
+		}
+		took, _ := s.operation(ctx, t, "joindomain")
+		if took > toldIn {
+			t.Errorf("%s %s: the join failed after %s", c.parameter, c.value, took)
+		}
+		out, err := s.CLI(ctx, nil, "sessionhost", "follow", "-g", yard.Group, "--host-pool-name", yard.Pool, "-n", s.run, "-o", "json")
+		if told := fmt.Sprint(out, err); !strings.Contains(told, c.next) {
+			t.Errorf("%s %s: the run does not say %q: %s", c.parameter, c.value, c.next, told)
+		}
+		t.Logf("%s %s was told %.1f s after the join had begun, %.1f s after az", c.parameter, c.value, took.Seconds(), time.Since(start).Seconds())
+	}
+}
+
+// joined deploys the run again, as an administrator does who has found the right
+// values: what stands stays.
 func (s *story) joined(t *testing.T) {
 	ctx := yardtest.Deadline(t, madeFor)
-	template := filepath.Join(s.dir, "run.json")
-	text, err := s.Az.Run(ctx, "deployment", "group", "export", "-g", yard.Group, "-n", s.run)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(template, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	parameters, err := s.parameters(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
 	before, err := s.Processes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	err = s.Deploy(ctx, s.run, template, parameters, func(o yard.Operation) {
-		t.Logf("%6.1f s  %s: %s %s", time.Since(start).Seconds(), o.Resource, o.State, o.Error)
-	})
-	if err != nil {
+	if err := s.redeploy(ctx, t, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Pool.Watch(ctx, host, "Available", nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s is Available %.1f s after the second deployment's begin", host, time.Since(start).Seconds())
+	t.Logf("%s is Available %.1f s after the last deployment's begin", host, time.Since(start).Seconds())
 	if after, err := s.Processes(); err != nil || len(after) != 1 || len(before) != 1 || after[0] != before[0] {
 		t.Errorf("the machine was\n%s\nand is\n%s (%v)", before, after, err)
 	}
 	s.checks(ctx, t)
 }
 
-// parameters are those of the run, with the secrets that no deployment shows.
-func (s *story) parameters(ctx context.Context) (map[string]any, error) {
-	var shown struct {
-		Properties struct {
-			Parameters map[string]struct {
-				Type  string
-				Value json.RawMessage
-			}
+// redeploy deploys the template of the run as the first deployment left it, with what
+// no template tells and what changes.
+func (s *story) redeploy(ctx context.Context, t *testing.T, changes map[string]any) error {
+	t.Helper()
+	if s.template == "" {
+		text, err := s.Az.Run(ctx, "deployment", "group", "export", "-g", yard.Group, "-n", s.run)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := s.Get(ctx, "Microsoft.Resources/deployments/"+s.run, "2021-04-01", &shown); err != nil {
-		return nil, err
+		s.template = filepath.Join(s.dir, "run.json")
+		if err := os.WriteFile(s.template, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	key, err := s.Pool.Key(ctx)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	values := map[string]any{"adminPassword": s.passwords.local, "joinPassword": s.passwords.joiner, "hostPoolToken": key}
-	for name, p := range shown.Properties.Parameters {
-		if strings.EqualFold(p.Type, "SecureString") != (values[name] != nil) {
-			return nil, fmt.Errorf("parameter %s is of type %s", name, p.Type)
-		}
-		if values[name] == nil {
-			values[name] = p.Value
-		}
-	}
-	return values, nil
+	parameters := map[string]any{"adminPassword": s.passwords.local, "joinPassword": s.passwords.joiner, "hostPoolToken": key}
+	maps.Copy(parameters, changes)
+	start := time.Now()
+	return s.Deploy(ctx, s.run, s.template, parameters, func(o yard.Operation) {
+		t.Logf("%6.1f s  %s: %s %s", time.Since(start).Seconds(), o.Resource, o.State, o.Error)
+	})
 }
 
 // checks looks at the host's health checks that the domain decides.

@@ -50,6 +50,7 @@ type story struct {
 	image     yard.Image
 	passwords struct{ local, joiner, user string }
 	run       string // the deployment that `sessionhost add` made
+	template  string // the file of its template
 }
 
 // TestAMachineJoinsADomainWhoseUsersSignInOverRDP tells what issue 3 asks to be seen.
@@ -63,6 +64,7 @@ func TestAMachineJoinsADomainWhoseUsersSignInOverRDP(t *testing.T) {
 		run  func(*story, *testing.T)
 	}{
 		{"a wrong password of the join account is told in seconds", (*story).refused},
+		{"so are a unit that does not exist and a domain that nobody answers for", (*story).misjoined},
 		{"deployed again with the right one the machine joins and is Available", (*story).joined},
 		{"its account is in the organizational unit", (*story).inDirectory},
 		{"nobody reaches its desktop until a rule allows it", (*story).opened},
