@@ -94,6 +94,10 @@ e2e-machines: build packages ## each parameter of the wizard has its effect on a
 e2e-domain: build packages ## a machine joins Samba's Active Directory, whose user signs in over RDP (skips without root)
 	./e2e/domain/run
 
+.PHONY: e2e-federation
+e2e-federation: build ## people of Samba's Active Directory and of an OpenID provider sign in, leave, and are refused (root; skips without)
+	./e2e/federation/run
+
 .PHONY: e2e-connect
 e2e-connect: web ## a person's work in a desktop, in headless Chromium, against a real xrdp (root; skips without)
 	./e2e/connect/run
