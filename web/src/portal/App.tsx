@@ -59,12 +59,15 @@ export function App() {
   }, [])
   const signIn = () => void beginSignIn()
   return (
-    <FluentProvider theme={dark ? webDarkTheme : webLightTheme} className={styles.page}>
-      {now.at === 'working' && <Working />}
-      {now.at === 'again' && <Notice title={t.signIn} text={t.signedInAgain} />}
-      {now.at === 'out' && <Notice title={t.signedOut} text={t.signedOutHint} action={{ label: t.signIn, run: signIn }} />}
-      {now.at === 'failed' && <Notice title={t.signInFailed} text={now.message} action={{ label: t.signIn, run: signIn }} />}
-      {now.at === 'in' && <SignedInPortal who={now.who} />}
+    <FluentProvider theme={dark ? webDarkTheme : webLightTheme}>
+      {/* The provider's own class goes to menus and dialogs too. */}
+      <div className={styles.page}>
+        {now.at === 'working' && <Working />}
+        {now.at === 'again' && <Notice title={t.signIn} text={t.signedInAgain} />}
+        {now.at === 'out' && <Notice title={t.signedOut} text={t.signedOutHint} action={{ label: t.signIn, run: signIn }} />}
+        {now.at === 'failed' && <Notice title={t.signInFailed} text={now.message} action={{ label: t.signIn, run: signIn }} />}
+        {now.at === 'in' && <SignedInPortal who={now.who} />}
+      </div>
     </FluentProvider>
   )
 }

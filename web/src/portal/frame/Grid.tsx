@@ -24,6 +24,8 @@ export interface Column<T> {
   rank?: 1 | 2 | 3
   /** Numbers stand at the end. */
   numeric?: boolean
+  /** Not to be sorted by: buttons for instance. */
+  plain?: boolean
 }
 
 interface Props<T> {
@@ -222,11 +224,15 @@ function Head<T>(p: HeadProps<T>) {
           </div>
         )}
         {p.columns.map((c) => (
-          <div key={c.key} role="columnheader" aria-sort={sorted(c.key)} className={p.cellClass(c)} style={p.share(c)}>
-            <button type="button" className={styles.sort} onClick={() => p.setOrder(next(c.key))} title={t.sortBy(c.title)}>
-              {c.title}
-              {p.order?.key === c.key && (p.order.down ? <ArrowDownRegular aria-hidden /> : <ArrowUpRegular aria-hidden />)}
-            </button>
+          <div key={c.key} role="columnheader" aria-sort={c.plain ? undefined : sorted(c.key)} className={p.cellClass(c)} style={p.share(c)}>
+            {c.plain ? (
+              c.title
+            ) : (
+              <button type="button" className={styles.sort} onClick={() => p.setOrder(next(c.key))} title={t.sortBy(c.title)}>
+                {c.title}
+                {p.order?.key === c.key && (p.order.down ? <ArrowDownRegular aria-hidden /> : <ArrowUpRegular aria-hidden />)}
+              </button>
+            )}
           </div>
         ))}
       </div>

@@ -18,5 +18,9 @@ export const pages: Record<string, Lazy> = {
   connections: page(() => import('./monitor/Connections')),
   deployment: page(() => import('./monitor/Deployment')),
   deployments: page(() => import('./monitor/Deployments')),
+  images: page(() => import('./resources/Images')),
+  locations: page(() => import('./resources/Locations')),
+  network: page(() => import('./resources/Network')),
+  networks: page(() => import('./resources/Networks')),
   search: page(() => import('./search/Search')),
 }

@@ -2,9 +2,10 @@
 // with an object of this shape.
 import { frame } from './en/frame'
 import { monitor } from './en/monitor'
+import { resources } from './en/resources'
 import { search } from './en/search'
 
-export const portalTexts = { frame, monitor, search }
+export const portalTexts = { frame, monitor, resources, search }
 
 /** What a translation has. */
 export type PortalTexts = typeof portalTexts

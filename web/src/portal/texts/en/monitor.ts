@@ -24,7 +24,7 @@ export const monitor = {
 
   deployments: 'Deployments',
   deployment: 'Deployment',
-  deploymentsEmpty: 'No template was deployed yet. `az deployment group create` and the wizard that adds session hosts make deployments.',
+  deploymentsEmpty: 'No template was deployed yet. az deployment group create, and the wizard that adds session hosts make deployments.',
   scope: 'Scope',
   duration: 'Duration',
   mode: 'Mode',
