@@ -43,7 +43,7 @@ $as "$bin/initdb" --pgdata="$dir/data" --username=deskyard --pwfile="$dir/passwo
 	echo "postgres: FAIL (initdb)"
 	exit 1
 }
-port=$(awk 'BEGIN { srand(); print int(20000 + rand() * 10000) }')
+port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 10000))
 $as "$bin/postgres" -D "$dir/data" -p "$port" \
 	-c listen_addresses=127.0.0.1 -c unix_socket_directories= >"$dir/server.log" 2>&1 &
 server=$!
@@ -57,6 +57,11 @@ until "$bin/pg_isready" --quiet --host=127.0.0.1 --port="$port"; do
 	fi
 	sleep 0.1
 done
+if ! kill -0 "$server" 2>/dev/null; then # another server answered on that port
+	cat "$dir/server.log"
+	echo "postgres: FAIL (the server did not start on port $port)"
+	exit 1
+fi
 
 cd "$repo"
 if DESKYARD_TEST_POSTGRES="postgres://deskyard:$password@127.0.0.1:$port/postgres?sslmode=disable" \
