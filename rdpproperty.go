@@ -17,13 +17,16 @@ const DefaultRDPProperties = "drivestoredirect:s:*;audiomode:i:0;videoplaybackmo
 // writes them into each connection file, so a pool must not.
 var serviceRDPProperties = map[string]bool{
 	"full address": true, "alternate full address": true, "server port": true, "loadbalanceinfo": true,
-	"gatewayhostname": true, "gatewayusagemethod": true, "gatewayprofileusagemethod": true,
-	"gatewaycredentialssource": true, "gatewaybrokeringtype": true, "gatewayaccesstoken": true,
-	"remoteapplicationmode": true, "remoteapplicationprogram": true, "remoteapplicationname": true,
-	"remoteapplicationcmdline": true, "remoteapplicationguid": true, "workspace id": true,
+	"username": true, "workspace id": true,
 	"resourceprovider": true, "wvd endpoint pool": true, "armpath": true, "aadtenantid": true,
 	"diagnosticserviceurl": true, "hubdiscoverygeourl": true, "eventuploadaddress": true,
 	"activityhint": true, "geo": true, "signature": true, "signscope": true,
+}
+
+// setByService reports whether a property is the service's; all of gateways and of
+// applications are.
+func setByService(name string) bool {
+	return serviceRDPProperties[name] || strings.HasPrefix(name, "gateway") || strings.HasPrefix(name, "remoteapplication")
 }
 
 // RDPProperty is one "name:type:value" of a connection file.
@@ -78,7 +81,7 @@ func ValidateRDPProperties(path, s string, v *arm.Violations) {
 	}
 	seen := map[string]bool{}
 	for _, p := range props {
-		if serviceRDPProperties[p.Name] {
+		if setByService(p.Name) {
 			v.Add(path, "The RDP property '%s' is set by the service for each connection and cannot be customised.", p.Name)
 		}
 		if seen[p.Name] {

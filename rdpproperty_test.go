@@ -23,6 +23,15 @@ func TestAnRDPPropertysValueMayHoldColons(t *testing.T) {
 	}
 }
 
+func TestWhatTheServiceSetsIsNotForPools(t *testing.T) {
+	for _, name := range []string{"full address", "username", "GatewayHostname", "gatewaysid", "gatewayaccesstoken", "RemoteApplicationMode", "remoteapplicationfile", "signature"} {
+		var v arm.Violations
+		if ValidateRDPProperties("p", "audiomode:i:0;"+name+":s:x", &v); len(v) != 1 {
+			t.Errorf("%s: %v", name, v)
+		}
+	}
+}
+
 func FuzzParseRDPProperties(f *testing.F) {
 	for _, s := range []string{DefaultRDPProperties, "", ";;", "a:i:x", "a:s:", ":s:x", "full address:s:h", "a:b:ff\n"} {
 		f.Add(s)
