@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -65,6 +66,16 @@ func benchRows(y *yard) []deskyard.Resource {
 	return rows
 }
 
+// processor is the processor's time that this process has taken: neighbours change it
+// less than the clock.
+func processor(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // together has callers do n things and gives how long all took and each one's time.
 func together(n int, do func(i int)) (all time.Duration, each []time.Duration) {
 	each = make([]time.Duration, n)
@@ -93,17 +104,19 @@ func BenchmarkDecision(b *testing.B) {
 			y := benchYard(b, func(p *deskyard.HostPool) { p.LoadBalancerType = balance })
 			y.mustConnect("first") // the view is made once
 			rows := benchRows(y)
-			var decisions, writes time.Duration
+			var decisions, writes, deciding, writing time.Duration
 			var decided, wrote []time.Duration
 			const round = 2 * benchCallers
 			var user atomic.Int64
 			for b.Loop() {
+				began := processor(b)
 				t, each := together(round, func(int) {
 					if _, err := y.connect(fmt.Sprint("new", user.Add(1))); err != nil {
 						b.Error(err)
 					}
 				})
 				decisions, decided = decisions+t, append(decided, each...)
+				between := processor(b)
 				t, each = together(round, func(i int) {
 					r := &rows[(int(user.Load())+i)*7919%len(rows)]
 					err := y.db.Write(context.Background(), func(ctx context.Context, tx deskyard.Tx) error {
@@ -116,12 +129,15 @@ func BenchmarkDecision(b *testing.B) {
 					}
 				})
 				writes, wrote = writes+t, append(wrote, each...)
+				deciding, writing = deciding+between-began, writing+processor(b)-between
 			}
 			slices.Sort(decided)
 			slices.Sort(wrote)
 			b.ReportMetric(float64(len(decided))/decisions.Seconds(), "decisions/s")
 			b.ReportMetric(float64(len(wrote))/writes.Seconds(), "writes/s")
 			b.ReportMetric(writes.Seconds()/decisions.Seconds(), "of-write-rate")
+			b.ReportMetric(float64(deciding.Nanoseconds())/1000/float64(len(decided)), "cpu-us")
+			b.ReportMetric(float64(writing.Nanoseconds())/1000/float64(len(wrote)), "write-cpu-us")
 			b.ReportMetric(float64(decided[len(decided)*99/100].Microseconds())/1000, "p99-ms")
 			b.ReportMetric(float64(wrote[len(wrote)*99/100].Microseconds())/1000, "write-p99-ms")
 		})
