@@ -185,6 +185,11 @@ func TestAFileTicketIsDecidedAnewEachTimeItIsUsed(t *testing.T) {
 	if first.Connection == second.Connection || first.HostID != second.HostID {
 		t.Errorf("connections %s, %s on hosts %s, %s", first.Connection, second.Connection, first.HostID, second.HostID)
 	}
+	y.mu.Lock()
+	y.gone["ann"] = true
+	y.mu.Unlock()
+	_, err = y.admit(ticket)
+	wantFailure(t, err, connect.NotAuthorized)
 	y.pass(expires.Sub(y.now()))
 	_, err = y.admit(ticket)
 	wantFailure(t, err, connect.TicketInvalid)
