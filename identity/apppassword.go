@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
@@ -95,6 +96,13 @@ func (s *Service) NTLM(ctx context.Context, a ntlm.Answer, nonce [8]byte, domain
 		}
 		if !a.Proves(ntlm.Hash(box), nonce) {
 			continue
+		}
+		var left *oidc.Error
+		if err := s.stillThere(ctx, u); errors.As(err, &left) {
+			s.noteSignIn(ctx, u, "AADSTS50057", left.Description)
+			return deskyard.Principal{}, refused
+		} else if err != nil {
+			return deskyard.Principal{}, err
 		}
 		groups, err := s.GroupsOf(ctx, u.ObjectID)
 		if err != nil {

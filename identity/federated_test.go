@@ -117,6 +117,34 @@ func TestWhoLeftTheOtherDirectoryGetsNoNewToken(t *testing.T) {
 	}
 }
 
+func TestAnAppPasswordGoesWithItsPersonElsewhere(t *testing.T) {
+	e := newElsewhere()
+	y := newYard(t, withSeal(t), func(o *Options) { o.Directory = e })
+	y.signInAs("ann@corp.test", "right")
+	made, err := y.AddAppPassword(t.Context(), e.person.ID, "Tablet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() error {
+		nonce := [8]byte{1}
+		_, err := y.NTLM(t.Context(), answerOf(t, "ann@corp.test", made, nonce), nonce, "desk.test")
+		return err
+	}
+	y.clock.advance(syncEvery)
+	e.change(func() { e.err = errors.New("no route to host") })
+	if err := ask(); err != nil {
+		t.Fatalf("a directory that does not answer locks people out: %v", err)
+	}
+	e.change(func() { e.err, e.person.Disabled = nil, true })
+	if err := ask(); err == nil {
+		t.Error("disabled in the directory, and let in by an app password")
+	}
+	e.change(func() { e.err = federation.ErrUnknown })
+	if err := ask(); err == nil {
+		t.Error("gone from the directory, and let in by an app password")
+	}
+}
+
 func TestAPersonElsewhereDoesNotBecomeAUserOfOurs(t *testing.T) {
 	e := newElsewhere()
 	y := newYard(t, func(o *Options) { o.Directory = e })
