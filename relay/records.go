@@ -26,8 +26,9 @@ type Records struct {
 
 	ahead      *[readAhead]byte // nil: nothing is read ahead
 	start, end int
-	record     int  // bytes of the current record not handed out yet
-	draining   bool // reads do not wait
+	record     int              // bytes of the current record not handed out yet
+	draining   bool             // reads do not wait
+	peek       [recordHead]byte // what a wait on another layer of TLS reads into
 
 	mu     sync.Mutex // guards what follows
 	corked bool
@@ -47,8 +48,10 @@ func (r *Records) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	if r.draining && r.record == 0 && !r.Pending() {
-		return 0, errDrained
+	if r.draining && r.record == 0 {
+		if err := r.gain(); err != nil {
+			return 0, err
+		}
 	}
 	least := 1
 	if r.record == 0 {
@@ -75,18 +78,39 @@ func (r *Records) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Pending reports whether another whole record has arrived.
-func (r *Records) Pending() bool {
-	if r.ahead == nil || r.record != 0 {
+// Pending reports whether another whole record has arrived, or one of a layer below, in
+// which there may be the rest of one of this layer's.
+func (r *Records) Pending() bool { return r.record == 0 && (r.whole() || pending(r.Conn)) }
+
+// whole reports whether another whole record is read ahead.
+func (r *Records) whole() bool {
+	if r.ahead == nil {
 		return false
 	}
 	have := r.ahead[r.start:r.end]
 	return len(have) >= recordHead && len(have) >= recordHead+int(binary.BigEndian.Uint16(have[3:]))
 }
 
-// Drain has reads give only what has arrived, or wait again. A record need not carry
-// data: one that renews a key would leave a copy waiting that still holds bytes.
-func (r *Records) Drain(on bool) { r.draining = on }
+// Drain has reads give only what has arrived, on every layer, or wait again. A record need
+// not carry data: one that renews a key would leave a copy waiting that still holds bytes.
+func (r *Records) Drain(on bool) {
+	for ; r != nil; r = recordsOf(r.Conn) {
+		r.draining = on
+	}
+}
+
+// gain reads from the layers below what has arrived there, until a whole record is here.
+func (r *Records) gain() error {
+	for !r.whole() {
+		if recordsOf(r.Conn) == nil {
+			return errDrained // a socket would wait
+		}
+		if err := r.fill(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // drained is the error of a read that would wait while draining. It is temporary, so
 // that crypto/tls does not take the connection for broken.
@@ -101,6 +125,16 @@ func (drained) Temporary() bool { return true }
 // fill waits for bytes and reads what is there, behind what there was.
 func (r *Records) fill() error {
 	if r.raw == nil {
+		if r.ahead == nil { // it waits, without a buffer
+			n, err := r.Conn.Read(r.peek[:])
+			if n == 0 {
+				return err
+			}
+			r.take()
+			if r.end = copy(r.ahead[:], r.peek[:n]); n < len(r.peek) {
+				return nil
+			}
+		} // its body follows its head
 		r.take()
 		n, err := r.Conn.Read(r.ahead[r.end:])
 		r.end += n

@@ -111,45 +111,59 @@ func TestCorkedWritesLeaveTogether(t *testing.T) {
 	}
 }
 
-// tlsPair is two ends of TLS over TCP, both on Records.
-func tlsPair(t testing.TB) (a, b *tls.Conn) {
+// tcpPair is two ends of a connection.
+func tcpPair(t testing.TB) (a, b net.Conn) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	dialled, err := net.Dial("tcp", l.Addr().String())
+	b, err = net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken, err := l.Accept()
+	a, err = l.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	a = tls.Server(NewRecords(taken), &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
-	b = tls.Client(NewRecords(dialled), &tls.Config{InsecureSkipVerify: true})
-	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := a.Handshake(); err != nil {
+	return a, b
+}
+
+// tlsPair is two ends of TLS over TCP, both on Records.
+func tlsPair(t testing.TB) (a, b *tls.Conn) {
+	t.Helper()
+	return tlsOver(tcpPair(t))(t)
+}
+
+// tlsOver makes two ends of TLS over those of a connection, both on Records.
+func tlsOver(under, from net.Conn) func(testing.TB) (a, b *tls.Conn) {
+	return func(t testing.TB) (a, b *tls.Conn) {
+		t.Helper()
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a = tls.Server(NewRecords(under), &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+		b = tls.Client(NewRecords(from), &tls.Config{InsecureSkipVerify: true})
+		t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := a.Handshake(); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := b.Handshake(); err != nil {
 			t.Error(err)
 		}
-	})
-	if err := b.Handshake(); err != nil {
-		t.Error(err)
+		wg.Wait()
+		return a, b
 	}
-	wg.Wait()
-	return a, b
 }
 
 // pieces writes data in pieces of many sizes, as RDP comes, and closes.
@@ -168,6 +182,20 @@ func pieces(t testing.TB, to io.WriteCloser, data []byte) {
 func TestASessionCarriesEveryByteBothWays(t *testing.T) {
 	client, gatewayClient := tlsPair(t)
 	gatewayHost, host := tlsPair(t)
+	carries(t, client, gatewayClient, gatewayHost, host)
+}
+
+// A web client's session ends RDP's TLS at the gateway, inside the TLS of the leg.
+func TestASessionCarriesEveryByteThroughTLSInTLS(t *testing.T) {
+	client, gatewayClient := tlsPair(t)
+	leg, stack := tlsPair(t)
+	gatewayHost, host := tlsOver(leg, stack)(t)
+	carries(t, client, gatewayClient, gatewayHost, host)
+}
+
+// carries has a session carry bytes in pieces of all sizes, both ways at once.
+func carries(t *testing.T, client, gatewayClient, gatewayHost, host *tls.Conn) {
+	t.Helper()
 	var s Sessions
 	ended := make(chan End, 1)
 	go func() { ended <- s.Run("x", gatewayClient, gatewayHost, 0) }()

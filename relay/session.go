@@ -212,22 +212,25 @@ func other(side string) string {
 	return ClientClosed
 }
 
-// forward sends first, and with it whatever else has arrived already.
+// forward sends first, and with it whatever else has arrived already. Where first filled
+// its buffer crypto/tls may have the rest of a record, of which it tells nobody.
 func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, error) {
-	if !pending(src) {
+	records := recordsOf(src)
+	rest := records != nil && len(first) == idleBuffer
+	if !rest && !pending(src) {
 		return write(dst, first)
 	}
 	batch := batchPool.Get().(*[batchBuffer]byte)
 	defer batchPool.Put(batch)
-	if r := recordsOf(src); r != nil {
-		r.Drain(true)
-		defer r.Drain(false)
+	if records != nil {
+		records.Drain(true)
+		defer records.Drain(false)
 	}
 	if m, ok := dst.(messages); ok {
 		return x.gather(m, src, first, batch[:])
 	}
 	n := copy(batch[:], first)
-	for n < batchBuffer && pending(src) {
+	for n < batchBuffer && (records != nil || pending(src)) {
 		more, err := src.Read(batch[n:])
 		n += more
 		if errors.Is(err, errDrained) {
@@ -258,7 +261,8 @@ func (x *session) gather(dst messages, src io.Reader, first, buffer []byte) (n i
 	if n, err = dst.Write(first); err != nil {
 		return n, err
 	}
-	for n < batchBuffer && pending(src) {
+	records := recordsOf(src)
+	for n < batchBuffer && (records != nil || pending(src)) {
 		more, failed := src.Read(buffer)
 		if more > 0 {
 			if _, err := dst.Write(buffer[:more]); err != nil {
@@ -317,17 +321,20 @@ func pending(s any) bool {
 	}
 }
 
+// cork has every layer of TLS gather what it writes.
 func cork(s any) {
-	if r := recordsOf(s); r != nil {
+	for r := recordsOf(s); r != nil; r = recordsOf(r.Conn) {
 		r.Cork()
 	}
 }
 
+// uncork sends what the layers have gathered, from the uppermost down.
 func uncork(s any) error {
-	if r := recordsOf(s); r != nil {
-		return r.Uncork()
+	var errs error
+	for r := recordsOf(s); r != nil; r = recordsOf(r.Conn) {
+		errs = errors.Join(errs, r.Uncork())
 	}
-	return nil
+	return errs
 }
 
 func recordsOf(s any) *Records {

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/deskyard/deskyard/gateway"
+	"github.com/deskyard/deskyard/relay"
 )
 
 // GatewayConfig is what a gateway on a machine of its own can be told.
@@ -70,7 +71,7 @@ func RunGateway(ctx context.Context, c GatewayConfig, version string, log *slog.
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	servers := map[*http.Server]net.Listener{e.server(e): tls.NewListener(listener, e.certificates.config())}
+	servers := map[*http.Server]net.Listener{e.server(e): tls.NewListener(relay.Listen(listener), e.certificates.config())}
 	if c.MetricsListen != "" {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.MetricsListen)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deskyard/deskyard/relay"
 )
 
 // Limits of the one port. A request's body is bounded by its door.
@@ -42,7 +44,7 @@ func (s *service) serve(ctx context.Context) error {
 		Handler: s.doors, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: answerTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: quiet, ConnState: newStrangers(s.proxies, s.registry).state,
 	}
-	servers := map[*http.Server]net.Listener{main: tls.NewListener(listener, s.certificates.config())}
+	servers := map[*http.Server]net.Listener{main: tls.NewListener(relay.Listen(listener), s.certificates.config())}
 	main.TLSConfig = s.certificates.config()
 	if s.config.MetricsListen != "" {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", s.config.MetricsListen)
