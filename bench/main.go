@@ -9,6 +9,8 @@
 //	serve    the service, which collects its garbage when it gets SIGUSR1
 //	echo     a bare crypto/tls accept loop that answers each heartbeat
 //	agents   simulated agents of either
+//	edge     a gateway
+//	copy     a bare TCP relay
 package main
 
 import (
@@ -26,13 +28,15 @@ type roles struct {
 	Serve   serveRole   `cmd:"" hidden:""`
 	Echo    echoRole    `cmd:"" hidden:""`
 	Agents  agentsRole  `cmd:"" hidden:""`
+	Edge    edgeRole    `cmd:"" hidden:""`
+	Copy    copyRole    `cmd:"" hidden:""`
 }
 
 type measureRole struct {
 	Service string   `help:"The program deskyard." default:"bin/deskyard" type:"existingfile"`
 	JSON    string   `help:"Also write the figures to this file." placeholder:"FILE"`
 	Agents  int      `help:"Simulated agents." default:"10000"`
-	Only    []string `help:"Only these parts: store, api, agents, broker."`
+	Only    []string `help:"Only these parts: store, api, agents, broker, relay."`
 }
 
 func main() {
@@ -51,7 +55,7 @@ func (m *measureRole) Run(ctx context.Context) error {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context, *measureRole, *sheet) error
-	}{{"store", measureStore}, {"api", measureAPI}, {"agents", measureAgents}, {"broker", measureBroker}} {
+	}{{"store", measureStore}, {"api", measureAPI}, {"agents", measureAgents}, {"broker", measureBroker}, {"relay", measureRelay}} {
 		if !m.wants(part.name) {
 			continue
 		}
