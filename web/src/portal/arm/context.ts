@@ -28,7 +28,7 @@ const idle = () => () => undefined
 export function useLive<T>(key: string, load: Load<T>, every: number = pace.list): Known<T> & { reload: () => void } {
   const { live } = useService()
   // The key names what load asks for: another function of the same key asks for the same.
-  const watch = useCallback((changed: () => void) => live.watch(key, load, every, changed), [live, key, every]) // eslint-disable-line react-hooks/exhaustive-deps
+  const watch = useCallback((changed: () => void) => live.watch(key, load, every, changed), [live, key, every])
   const known = useSyncExternalStore(key ? watch : idle, () => live.known<T>(key))
   const reload = useCallback(() => live.reload(key), [live, key])
   return useMemo(() => ({ ...known, reload }), [known, reload])

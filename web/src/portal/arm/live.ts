@@ -89,8 +89,8 @@ class Entry<T> {
 
 /** All that is kept fresh. */
 export class Live {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each key has its own type, which useLive gives
-  private readonly entries = new Map<string, Entry<any>>()
+  /** Each key has its own type, which those who watch it know. */
+  private readonly entries = new Map<string, Entry<unknown>>()
 
   constructor() {
     document.addEventListener('visibilitychange', () => {
@@ -102,7 +102,7 @@ export class Live {
 
   private entry<T>(key: string, load: Load<T>, every: number): Entry<T> {
     let e = this.entries.get(key) as Entry<T> | undefined
-    if (!e) this.entries.set(key, (e = new Entry(load, every)))
+    if (!e) this.entries.set(key, (e = new Entry(load, every)) as Entry<unknown>)
     e.load = load
     return e
   }

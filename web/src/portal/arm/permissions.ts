@@ -33,7 +33,7 @@ export interface May {
  */
 export function useMay(scope: string): May {
   const { arm } = useService()
-  const path = `${scope}/providers/Microsoft.Authorization/permissions`
+  const path = `${scope === '/' ? '' : scope}/providers/Microsoft.Authorization/permissions`
   const { data } = useLive(scope ? path : '', (signal) => arm.list<Permission>(path, { signal }), pace.slow)
   return Object.assign((action: string) => data !== undefined && allows(data, action), { known: data !== undefined })
 }

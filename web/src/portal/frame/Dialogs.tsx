@@ -71,6 +71,8 @@ interface PanelProps {
   run?: () => Promise<ArmError | null>
   disabled?: boolean
   wide?: boolean
+  /** It does not close by itself when its work went well: there is something more to show. */
+  stays?: boolean
 }
 
 /** A form at the side of the page; it stays open with what was typed until its work went well. */
@@ -84,7 +86,7 @@ export function Panel(p: PanelProps) {
     const failed = await p.run()
     setBusy(false)
     setError(failed)
-    if (!failed) p.close()
+    if (!failed && !p.stays) p.close()
   }
   return (
     <OverlayDrawer open position="end" size={p.wide ? 'large' : 'medium'} onOpenChange={(_, d) => !d.open && !busy && p.close()} aria-label={p.title}>

@@ -73,7 +73,7 @@ interface EditOptions<R, V extends Values> {
 export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
   const { arm, live } = useService()
   const [base, setBase] = useState(o.known)
-  const shown = useMemo(() => o.read(base.body), [base]) // eslint-disable-line react-hooks/exhaustive-deps
+  const shown = useMemo(() => o.read(base.body), [base])
   const form = useForm<V>(shown)
   const [conflicts, setConflicts] = useState<Conflict<V>[]>([])
   const [saving, setSaving] = useState(false)

@@ -18,9 +18,13 @@ export const pages: Record<string, Lazy> = {
   connections: page(() => import('./monitor/Connections')),
   deployment: page(() => import('./monitor/Deployment')),
   deployments: page(() => import('./monitor/Deployments')),
+  groups: page(() => import('./access/Groups')),
   images: page(() => import('./resources/Images')),
   locations: page(() => import('./resources/Locations')),
   network: page(() => import('./resources/Network')),
   networks: page(() => import('./resources/Networks')),
+  roles: page(() => import('./access/Roles')),
   search: page(() => import('./search/Search')),
+  user: page(() => import('./access/User')),
+  users: page(() => import('./access/Users')),
 }
