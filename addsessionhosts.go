@@ -106,6 +106,7 @@ type AddedSessionHosts struct {
 	Deployment string   `json:"deploymentId,omitempty"` // id to follow; "" from validateSessionHosts
 	Names      []string `json:"sessionHostNames"`
 	Warnings   []string `json:"warnings"`
+	Requires   RunNeeds `json:"requires"`
 }
 
 // HostProgress is how far one host of a run is.

@@ -77,7 +77,7 @@ func checkRun(run *deskyard.AddSessionHosts, f deskyard.RunFacts) (deskyard.Adde
 	if warnings == nil {
 		warnings = []string{}
 	}
-	return deskyard.AddedSessionHosts{Names: run.Names(f.FirstNumber), Warnings: warnings}, nil
+	return deskyard.AddedSessionHosts{Names: run.Names(f.FirstNumber), Warnings: warnings, Requires: run.Needs(f)}, nil
 }
 
 // AddSessionHosts starts a run: it checks it whole, takes its names in one

@@ -346,3 +346,33 @@ func TestProgressTellsHowToGoOnAfterAFailedJoin(t *testing.T) {
 		}
 	}
 }
+
+func TestValidationSaysWhatARunCosts(t *testing.T) {
+	s, _, pool := wizardSite(t)
+	run := wizardRun(3)
+	run.Machines.DiskGB = 64
+	checked, err := s.ValidateSessionHosts(t.Context(), AddRequest{Pool: pool, Caller: testCaller, Run: run})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := deskyard.RunResources{Machines: 3, CPUs: 6, MemoryMB: 24 << 10, DiskGB: 192, Addresses: 3}
+	if n := checked.Requires; n.Total != want || n.Each.CPUs != 2 || n.Each.MemoryMB != 8<<10 {
+		t.Errorf("it requires %+v, not %+v", n, want)
+	}
+	// No hypervisor has answered yet, so that nobody knows of its memory.
+	if free := checked.Requires.Free; free.Addresses == nil || *free.Addresses < 400 || free.MemoryMB != nil {
+		t.Errorf("free are %+v", free)
+	}
+	run.Machines.DiskGB, run.Basics.NamePrefix = 0, "far-too-long-a-prefix"
+	run.Admin.Password = "short"
+	_, err = s.ValidateSessionHosts(t.Context(), AddRequest{Pool: pool, Caller: testCaller, Run: run})
+	var refused *arm.Error
+	if !errors.As(err, &refused) || len(refused.Details) < 2 {
+		t.Fatalf("the faults are %v", err)
+	}
+	for _, d := range refused.Details {
+		if tab, field, ok := strings.Cut(d.Target, "."); !ok || tab == "" || field == "" || d.Message == "" || d.Code == "" {
+			t.Errorf("a fault without tab, field, code or message: %+v", d)
+		}
+	}
+}
