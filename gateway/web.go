@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -111,7 +112,7 @@ func (g *Gateway) greet(r *http.Request, ws *relay.WebSocket, guest *guest) (o *
 	if err != nil {
 		return nil, nil, nil, g.say(ws, webError(err), nil, err)
 	}
-	host, first, err = g.negotiate(r.Context(), o, q, ws)
+	host, first, err = g.negotiate(r.Context(), o, q, keyboardOf(r), ws)
 	if err != nil {
 		g.giveUp(o, "error: "+err.Error())
 		return nil, nil, nil, err
@@ -123,8 +124,18 @@ func (g *Gateway) greet(r *http.Request, ws *relay.WebSocket, guest *guest) (o *
 	return o, host, first, nil
 }
 
+// keyboardOf is the layout that a client names in its address, as ?keyboard=0407; 0 where
+// it names none. What is no layout is left to the host, which knows its own.
+func keyboardOf(r *http.Request) uint32 {
+	layout, err := strconv.ParseUint(r.URL.Query().Get("keyboard"), 16, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(layout)
+}
+
 // negotiate speaks the client's connection request to the host, and TLS.
-func (g *Gateway) negotiate(ctx context.Context, o *opened, q rdp.CleanPathRequest, ws *relay.WebSocket) (*tls.Conn, io.Reader, error) {
+func (g *Gateway) negotiate(ctx context.Context, o *opened, q rdp.CleanPathRequest, keyboard uint32, ws *relay.WebSocket) (*tls.Conn, io.Reader, error) {
 	began := time.Now()
 	if o.Certificate == [32]byte{} {
 		err := fmt.Errorf("host %s has not told the certificate of its RDP listener; update its components", o.HostName)
@@ -159,13 +170,13 @@ func (g *Gateway) negotiate(ctx context.Context, o *opened, q rdp.CleanPathReque
 	if selected.Protocol != rdp.ProtocolTLS {
 		return host, nil, nil // CredSSP: the credentials are inside, and the client's
 	}
-	return host, corrected(ws, o), nil
+	return host, corrected(ws, o, keyboard), nil
 }
 
 // corrected is what the client sends while it connects, with what the gateway knows
 // better: the credential that works once, the application that was asked for.
-func corrected(ws *relay.WebSocket, o *opened) io.Reader {
-	fix := rdp.Fix{Colours: true, Shell: o.Application}
+func corrected(ws *relay.WebSocket, o *opened, keyboard uint32) io.Reader {
+	fix := rdp.Fix{Colours: true, Keyboard: keyboard, Shell: o.Application}
 	if o.SignOn != nil {
 		fix.Credentials = &rdp.Credentials{User: o.SignOn.Account, Password: o.SignOn.Password}
 	}

@@ -19,6 +19,9 @@ type Fix struct {
 	Protocol *uint32
 	// Credentials, where not nil, take the place of the client's, and log on at once.
 	Credentials *Credentials
+	// Keyboard, where not 0, is the layout that the client's keys have, as Windows numbers
+	// them: 0x407 is German.
+	Keyboard uint32
 	// Shell, where not "", is started instead of a desktop.
 	Shell string
 }
@@ -95,11 +98,13 @@ func isConnectInitial(p []byte) bool {
 // Offsets in CS_CORE, from its header ([MS-RDPBCGR] 2.2.1.3.2).
 const (
 	csCore           = 0xC001
+	coreKeyboard     = 16  // keyboardLayout
 	coreDepth        = 140 // highColorDepth
 	coreEarly        = 144 // earlyCapabilityFlags
 	coreProtocol     = 212 // serverSelectedProtocol
 	want32           = 0x2
 	depth24          = 24
+	coreWithKeyboard = coreKeyboard + 4
 	coreWithDepth    = coreEarly + 2
 	coreWithProtocol = coreProtocol + 4
 )
@@ -122,6 +127,9 @@ func (f Fix) core(p []byte) {
 		}
 		if kind == csCore {
 			block := p[at : at+size]
+			if f.Keyboard != 0 && size >= coreWithKeyboard {
+				binary.LittleEndian.PutUint32(block[coreKeyboard:], f.Keyboard)
+			}
 			if f.Colours && size >= coreWithDepth {
 				binary.LittleEndian.PutUint16(block[coreDepth:], depth24)
 				binary.LittleEndian.PutUint16(block[coreEarly:], binary.LittleEndian.Uint16(block[coreEarly:])|want32)

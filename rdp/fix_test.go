@@ -60,7 +60,7 @@ func TestTheConnectionPhaseIsSetRightAndNothingBehindIt(t *testing.T) {
 	stream := bytes.Join([][]byte{initial, erectDomain, channelJoin, clientInfo(t, "", "ann@desk.test", "", "", extra), []byte("\x00\x05fast")}, nil)
 	from := bytes.NewReader(stream)
 	tls := uint32(ProtocolTLS)
-	f := NewFixer(iotest.OneByteReader(from), Fix{Colours: true, Protocol: &tls, Credentials: &Credentials{User: "ann", Password: "dysk1-öö", Domain: "D"}, Shell: "/usr/bin/editor"})
+	f := NewFixer(iotest.OneByteReader(from), Fix{Colours: true, Keyboard: 0x407, Protocol: &tls, Credentials: &Credentials{User: "ann", Password: "dysk1-öö", Domain: "D"}, Shell: "/usr/bin/editor"})
 	got, err := io.ReadAll(f)
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +71,9 @@ func TestTheConnectionPhaseIsSetRightAndNothingBehindIt(t *testing.T) {
 	core := got[len(initial)-coreWithProtocol:]
 	if d, e, p := binary.LittleEndian.Uint16(core[coreDepth:]), binary.LittleEndian.Uint16(core[coreEarly:]), binary.LittleEndian.Uint32(core[coreProtocol:]); d != 24 || e != 0x082b || p != 1 {
 		t.Errorf("depth %d, flags %#x, protocol %d", d, e, p)
+	}
+	if k := binary.LittleEndian.Uint32(core[coreKeyboard:]); k != 0x407 {
+		t.Errorf("keyboard %#x", k)
 	}
 	got = got[len(initial):]
 	if !bytes.HasPrefix(got, append(bytes.Clone(erectDomain), channelJoin...)) {
@@ -119,7 +122,7 @@ func FuzzFixer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, fixed bool) {
 		fix := Fix{}
 		if fixed {
-			fix = Fix{Colours: true, Protocol: new(uint32), Credentials: &Credentials{User: "u", Password: "p"}, Shell: "s"}
+			fix = Fix{Colours: true, Keyboard: 1, Protocol: new(uint32), Credentials: &Credentials{User: "u", Password: "p"}, Shell: "s"}
 		}
 		got, err := io.ReadAll(NewFixer(bytes.NewReader(stream), fix))
 		if !fixed && !bytes.HasPrefix(stream, got) {
