@@ -90,6 +90,10 @@ type HealthCheck struct {
 	At      time.Time `json:"at"`
 }
 
+// ApplicationVariable is in the environment of a Linux session that was started for one
+// program alone: its host reports it as a RemoteApp's by that.
+const ApplicationVariable = "DESKYARD_APPLICATION"
+
 // UserSession is a session as its host's stack sees it.
 type UserSession struct {
 	ID              int       `json:"id"`       // small integer, unique on the host while the session lives

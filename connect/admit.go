@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -180,7 +181,7 @@ func (s *Service) dialBack(ctx context.Context, c deskyard.Connection, user desk
 	a := deskyard.Admission{Connection: c.ID, HostID: h.ObjectID, HostName: h.ID.Name(), HostKey: ed25519.PublicKey(h.PublicKey), User: c.User,
 		Redirect: redirection(resource.Properties)}
 	if resource.Kind == KindRemoteApp {
-		a.Application = strings.TrimSpace(resource.Application.Program + " " + resource.Application.Arguments)
+		a.Application = cmp.Or(resource.Application.Shell(), strings.TrimSpace(resource.Application.Program+" "+resource.Application.Arguments))
 	}
 	a.Certificate, err = certificate(h.Report.ListenerCertificate)
 	if err != nil {

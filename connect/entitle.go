@@ -42,7 +42,7 @@ type Resource struct {
 	ID          arm.ResourceID // …/desktops/SessionDesktop, …/applications/{name}
 	ObjectID    string
 	Kind        string // KindDesktop | KindRemoteApp
-	Name        string // friendly name, or the name; of a personal desktop its host's friendly name where it has one
+	Name        string // friendly name, or the name; of a desktop that has none its group's; of a personal desktop its host's friendly name where it has one
 	Description string
 	Group       arm.ResourceID // application group
 	Pool        arm.ResourceID
@@ -58,6 +58,15 @@ type Application struct {
 	Program   string // path on the session host
 	Arguments string // that the client must pass; "" where there are none
 	IconPath  string
+}
+
+// Shell is what the session starts instead of a desktop, where the program's path is one
+// of Linux: RDP servers there have no windows of their own to offer. It is "" for others.
+func (a Application) Shell() string {
+	if !strings.HasPrefix(a.Program, "/") {
+		return ""
+	}
+	return strings.TrimSpace("/usr/bin/env " + deskyard.ApplicationVariable + "=1 " + a.Program + " " + a.Arguments)
 }
 
 // groupRow is an application group with what belongs to it.
@@ -190,7 +199,7 @@ func (s *Service) describe(row deskyard.Resource, g groupRow, pool *deskyard.Hos
 		if err := json.Unmarshal(row.Properties, &d); err != nil {
 			return r, fmt.Errorf("read stored properties of %s: %w", row.ID, err)
 		}
-		r.ObjectID, r.Name, r.Description = d.ObjectID, named(d.FriendlyName, row.ID), text(d.Description)
+		r.ObjectID, r.Name, r.Description = d.ObjectID, desktopName(d, g.group, row.ID), text(d.Description)
 		return r, nil
 	}
 	var a deskyard.Application
@@ -203,6 +212,15 @@ func (s *Service) describe(row deskyard.Resource, g groupRow, pool *deskyard.Hos
 		r.Application.Arguments = text(a.CommandLineArguments)
 	}
 	return r, nil
+}
+
+// desktopName is the desktop's friendly name; where nobody changed the one that every
+// desktop is made with, its group's, which tells desktops apart.
+func desktopName(d deskyard.Desktop, g deskyard.ApplicationGroup, id arm.ResourceID) string {
+	if name := named(d.FriendlyName, id); name != deskyard.SessionDesktop {
+		return name
+	}
+	return named(g.FriendlyName, id)
 }
 
 func text(s *string) string {

@@ -219,7 +219,7 @@ func TestAConnectionFileCarriesTheTicketAndTheWay(t *testing.T) {
 	text := w.Body.String()
 	for _, want := range []string{
 		"full address:s:pool-editor\r\n", "gatewayhostname:s:desk.test:8443\r\n", "gatewaycredentialssource:i:5\r\n", "gatewayaccesstoken:s:file.ann@desk.test\r\n",
-		"alternate shell:s:/usr/bin/editor --new\r\n", "remoteapplicationprogram:s:||Editor\r\n", "username:s:ann@desk.test\r\n",
+		"alternate shell:s:/usr/bin/env DESKYARD_APPLICATION=1 /usr/bin/editor --new\r\n", "remoteapplicationprogram:s:||Editor\r\n", "username:s:ann@desk.test\r\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the file lacks %q:\n%s", want, text)

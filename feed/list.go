@@ -24,6 +24,7 @@ type resource struct {
 	FriendlyName string `json:"friendlyName"`
 	Type         string `json:"type"` // Desktop | RemoteApp
 	Description  string `json:"description,omitempty"`
+	InBrowser    bool   `json:"inBrowser"` // the web client can show it
 	HostPool     string `json:"hostPool"`
 	RDP          string `json:"rdp"`
 	Icon         string `json:"icon"`
@@ -40,7 +41,8 @@ func (d *Door) list(w http.ResponseWriter, r *http.Request, p deskyard.Principal
 		for j, x := range f.Resources {
 			all[i].Resources[j] = resource{
 				ID: x.ID.String(), Name: x.ID.Name(), FriendlyName: x.Name, Type: x.Kind, Description: x.Description, HostPool: x.PoolName,
-				RDP: "/connect/v1/resources/" + x.ObjectID + ".rdp", Icon: "/connect/v1/icons/" + iconName(x) + ".png",
+				InBrowser: x.Kind != connect.KindRemoteApp || x.Application.Shell() != "",
+				RDP:       "/connect/v1/resources/" + x.ObjectID + ".rdp", Icon: "/connect/v1/icons/" + iconName(x) + ".png",
 			}
 		}
 	}

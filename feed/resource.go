@@ -50,10 +50,8 @@ func (d *Door) describe(x connect.Resource, workspace connect.Workspace) *File {
 	f.Set("remoteapplicationprogram", "||"+x.ID.Name())
 	switch {
 	case x.Kind != connect.KindRemoteApp:
-	case strings.HasPrefix(x.Application.Program, "/"):
-		// A path of Linux, whose RDP servers have no windows of their own to offer: there the
-		// program is all that the session starts.
-		f.Set("alternate shell", strings.TrimSpace(x.Application.Program+" "+x.Application.Arguments))
+	case x.Application.Shell() != "":
+		f.Set("alternate shell", x.Application.Shell())
 	default:
 		f.SetNumber("remoteapplicationmode", 1)
 		f.Set("remoteapplicationname", x.Name)

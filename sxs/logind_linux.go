@@ -86,7 +86,7 @@ func (l *logind) list(ctx context.Context) ([]deskyard.UserSession, error) {
 		}
 		list = append(list, deskyard.UserSession{
 			ID: l.number(s.id), Native: s.id, ObjectID: l.objectID(s.id),
-			User: l.person(ctx, s, people), Account: s.user, State: s.userState(connected), ApplicationType: "Desktop",
+			User: l.person(ctx, s, people), Account: s.user, State: s.userState(connected), ApplicationType: l.applicationType(s),
 			CreateTime: s.since, ClientAddress: s.remoteHost,
 		})
 	}
