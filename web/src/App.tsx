@@ -38,15 +38,18 @@ export function App() {
   }, [])
   const signIn = () => void beginSignIn()
   return (
-    <FluentProvider theme={isDark ? webDarkTheme : webLightTheme} className={styles.page}>
-      {now.at === 'working' && (
-        <div className={styles.centre}>
-          <Spinner label={texts.loading} />
-        </div>
-      )}
-      {now.at === 'out' && <Notice title={texts.signedOut} text={texts.signedOutHint} action={{ label: texts.signIn, run: signIn }} />}
-      {now.at === 'failed' && <Notice title={texts.signInFailed} text={now.message} action={{ label: texts.signIn, run: signIn }} />}
-      {now.at === 'in' && <Shell who={now.who} signIn={signIn} />}
+    <FluentProvider theme={isDark ? webDarkTheme : webLightTheme}>
+      {/* not the provider's class: menus would have it too, and cover the page */}
+      <div className={styles.page}>
+        {now.at === 'working' && (
+          <div className={styles.centre}>
+            <Spinner label={texts.loading} />
+          </div>
+        )}
+        {now.at === 'out' && <Notice title={texts.signedOut} text={texts.signedOutHint} action={{ label: texts.signIn, run: signIn }} />}
+        {now.at === 'failed' && <Notice title={texts.signInFailed} text={now.message} action={{ label: texts.signIn, run: signIn }} />}
+        {now.at === 'in' && <Shell who={now.who} signIn={signIn} />}
+      </div>
     </FluentProvider>
   )
 }

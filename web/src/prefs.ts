@@ -1,5 +1,6 @@
 // What a person chose, kept by the browser.
 import { useSyncExternalStore } from 'react'
+import { isLayout } from './session/layouts'
 import type { Choice } from './texts'
 
 export interface Prefs {
@@ -7,10 +8,12 @@ export interface Prefs {
   scale: Choice<'scales'>
   picture: Choice<'pictures'>
   keyboard: Choice<'keyboards'>
+  /** What this device's keys are labelled with: 'auto' by the browser's language, or a number of layouts.ts. */
+  layout: string
 }
 
 const key = 'deskyard.prefs'
-const allowed: { [K in keyof Prefs]: readonly Prefs[K][] } = {
+const allowed: { [K in Exclude<keyof Prefs, 'layout'>]: readonly Prefs[K][] } = {
   theme: ['system', 'light', 'dark'],
   scale: ['fit', 'full', 'real'],
   picture: ['standard', 'sharp', 'economy'],
@@ -23,16 +26,17 @@ const listeners = new Set<() => void>()
 /** A device without a keyboard of its own sends characters: there are no physical keys. */
 function defaults(): Prefs {
   const touch = typeof matchMedia === 'function' && matchMedia('(pointer: coarse)').matches
-  return { theme: 'system', scale: 'fit', picture: 'standard', keyboard: touch ? 'unicode' : 'scancode' }
+  return { theme: 'system', scale: 'fit', picture: 'standard', keyboard: touch ? 'unicode' : 'scancode', layout: 'auto' }
 }
 
 function load(): Prefs {
   const prefs = defaults()
   try {
     const stored = JSON.parse(localStorage.getItem(key) ?? '{}') as Record<string, unknown>
-    for (const name of Object.keys(allowed) as (keyof Prefs)[]) {
+    for (const name of Object.keys(allowed) as (keyof typeof allowed)[]) {
       if ((allowed[name] as readonly unknown[]).includes(stored[name])) Object.assign(prefs, { [name]: stored[name] })
     }
+    if (isLayout(stored.layout)) prefs.layout = stored.layout
   } catch {
     // What is stored is not ours, or storage is forbidden: the defaults serve.
   }

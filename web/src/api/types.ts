@@ -19,6 +19,8 @@ export interface Resource {
   friendlyName: string
   type: 'Desktop' | 'RemoteApp'
   description?: string
+  /** Whether a browser can show it; an app of Windows has windows of its own, which none can. */
+  inBrowser: boolean
   hostPool: string
   rdp: string
   icon: string

@@ -5,11 +5,13 @@ import type { Resource } from '../api/types'
 import type { SignedIn } from '../auth/oidc'
 import { Desktop } from '../session/desktop'
 import { SessionView } from '../session/SessionView'
+import { texts } from '../texts'
 import { TopBar } from './TopBar'
 import { Workspaces } from './Workspaces'
 
 const useStyles = makeStyles({
   body: { flexGrow: 1, minHeight: 0, display: 'flex', flexDirection: 'column', backgroundColor: tokens.colorNeutralBackground2 },
+  main: { display: 'contents' },
   hidden: { display: 'none' },
   fullScreen: { backgroundColor: '#000' },
 })
@@ -78,6 +80,11 @@ export function Shell({ who, signIn }: { who: SignedIn; signIn: () => void }) {
     return () => removeEventListener('beforeunload', ask)
   }, [tabs])
 
+  const shown = tabs.find((t) => t.key === seen)?.desktop.resource.friendlyName
+  useEffect(() => {
+    document.title = shown ? `${shown} – ${texts.product}` : texts.product
+  }, [shown])
+
   const signOut = () => {
     tabs.forEach((t) => t.desktop.disconnect())
     who.signOut()
@@ -85,20 +92,22 @@ export function Shell({ who, signIn }: { who: SignedIn; signIn: () => void }) {
   return (
     <>
       {!fullScreen && <TopBar user={who.user} tabs={tabs} seen={seen} select={setSeen} close={close} signOut={signOut} />}
-      <div className={mergeClasses(styles.body, seen !== '' && styles.hidden)} role="tabpanel" id="panel-home" aria-labelledby="tab-home">
-        <Workspaces api={api} open={open} signIn={signIn} />
-      </div>
-      {tabs.map((t) => (
-        <div
-          key={t.key}
-          id={'panel-' + t.key}
-          role="tabpanel"
-          aria-labelledby={'tab-' + t.key}
-          className={mergeClasses(styles.body, fullScreen && styles.fullScreen, seen !== t.key && styles.hidden)}
-        >
-          <SessionView desktop={t.desktop} visible={seen === t.key} close={() => close(t.key)} signIn={signIn} />
+      <main className={styles.main}>
+        <div className={mergeClasses(styles.body, seen !== '' && styles.hidden)} role="tabpanel" id="panel-home" aria-labelledby="tab-home">
+          <Workspaces api={api} open={open} signIn={signIn} />
         </div>
-      ))}
+        {tabs.map((t) => (
+          <div
+            key={t.key}
+            id={'panel-' + t.key}
+            role="tabpanel"
+            aria-labelledby={'tab-' + t.key}
+            className={mergeClasses(styles.body, fullScreen && styles.fullScreen, seen !== t.key && styles.hidden)}
+          >
+            <SessionView desktop={t.desktop} visible={seen === t.key} close={() => close(t.key)} signIn={signIn} />
+          </div>
+        ))}
+      </main>
     </>
   )
 }

@@ -14,41 +14,44 @@ const useStyles = makeStyles({
   text: { display: 'flex', flexDirection: 'column', minWidth: 0, alignItems: 'flex-start', gap: tokens.spacingVerticalXXS },
   line: { maxWidth: '100%', overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap' },
   faint: { color: tokens.colorNeutralForeground3 },
+  spoken: { position: 'absolute', width: '1px', height: '1px', overflow: 'hidden', clipPath: 'inset(50%)' },
   more: { alignSelf: 'flex-start', margin: tokens.spacingHorizontalXS },
 })
 
-/** One desktop or app. An app has no window of its own in a browser: its file is offered instead. */
+/** One desktop or app. What no browser can show is offered as a file instead. */
 export function Tile({ resource: r, open, download }: { resource: Resource; open: () => void; download: () => void }) {
   const styles = useStyles()
   const [noIcon, setNoIcon] = useState(false)
   const name = r.friendlyName || r.name
   const app = r.type === 'RemoteApp'
+  const act = r.inBrowser ? open : download
   const Fallback = app ? AppGenericRegular : DesktopRegular
   return (
     <li className={styles.tile}>
       <Button
         appearance="transparent"
         className={styles.open}
-        onClick={app ? download : open}
-        aria-label={app ? `${texts.downloadRDP}: ${name}` : texts.openResource(name, r.hostPool)}
-        title={app ? texts.appInBrowser : (r.description ?? name)}
+        onClick={act}
+        title={r.inBrowser ? (r.description ?? name) : texts.appInNative}
       >
         {noIcon ? <Fallback className={styles.picture} aria-hidden /> : <img className={styles.picture} src={r.icon} alt="" onError={() => setNoIcon(true)} />}
         <span className={styles.text}>
+          <span className={styles.spoken}>{r.inBrowser ? texts.open : texts.downloadRDP}</span>
           <Body1Strong className={styles.line}>{name}</Body1Strong>
           <Caption1 className={`${styles.line} ${styles.faint}`}>{r.description || r.hostPool}</Caption1>
           <Badge appearance="tint" size="small">
             {app ? texts.remoteApp : texts.desktop}
           </Badge>
+          {r.description && <span className={styles.spoken}>{r.hostPool}</span>}
         </span>
       </Button>
-      <Menu>
+      <Menu inline>
         <MenuTrigger>
           <Button className={styles.more} appearance="subtle" size="small" icon={<MoreHorizontalRegular />} aria-label={texts.moreFor(name)} />
         </MenuTrigger>
         <MenuPopover>
           <MenuList>
-            {!app && <MenuItem icon={<DesktopRegular />} onClick={open}>{texts.open}</MenuItem>}
+            {r.inBrowser && <MenuItem icon={<DesktopRegular />} onClick={open}>{texts.open}</MenuItem>}
             <MenuItem icon={<ArrowDownloadRegular />} onClick={download}>
               {texts.downloadRDP}
             </MenuItem>

@@ -68,7 +68,7 @@ export function TopBar(p: Props) {
 function AccountMenu({ user, signOut }: { user: string; signOut: () => void }) {
   const { theme } = usePrefs()
   return (
-    <Menu checkedValues={{ theme: [theme] }} onCheckedValueChange={(_, d) => setPref('theme', d.checkedItems[0] as Prefs['theme'])}>
+    <Menu inline checkedValues={{ theme: [theme] }} onCheckedValueChange={(_, d) => setPref('theme', d.checkedItems[0] as Prefs['theme'])}>
       <MenuTrigger>
         <Button appearance="subtle" icon={<PersonRegular />} aria-label={texts.account(user)} title={user} />
       </MenuTrigger>

@@ -17,6 +17,7 @@ const useStyles = makeStyles({
     display: 'grid', gap: tokens.spacingHorizontalM, gridTemplateColumns: 'repeat(auto-fill, minmax(260px, 1fr))', padding: 0, margin: `${tokens.spacingVerticalM} 0 0`, listStyleType: 'none',
   },
   bar: { marginBottom: tokens.spacingVerticalL },
+  spoken: { position: 'absolute', width: '1px', height: '1px', margin: 0, overflow: 'hidden', clipPath: 'inset(50%)' },
   centre: { flexGrow: 1, display: 'grid', placeItems: 'center' },
 })
 
@@ -73,7 +74,7 @@ export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource
   if (failure && (!feed || failure.symbol === 'SignInExpired')) {
     const action = failure.symbol === 'SignInExpired' ? { label: texts.signIn, run: signIn } : { label: texts.retryNow, run: () => void load() }
     return (
-      <Notice title={texts.feedFailed} text={failure.message} action={action}>
+      <Notice inside title={texts.feedFailed} text={failure.message} action={action}>
         <FailureDetails failure={failure} />
       </Notice>
     )
@@ -86,12 +87,13 @@ export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource
     )
   }
   if (!feed.workspaces.some((w) => w.resources.length > 0)) {
-    return <Notice title={texts.noWorkspaces} text={texts.noWorkspacesHint} action={{ label: texts.refresh, run: () => void load() }} />
+    return <Notice inside title={texts.noWorkspaces} text={texts.noWorkspacesHint} action={{ label: texts.refresh, run: () => void load() }} />
   }
   const found = matching(feed.workspaces, query)
   const count = found.reduce((n, w) => n + w.resources.length, 0)
   return (
-    <main className={styles.page}>
+    <div className={styles.page}>
+      <h1 className={styles.spoken}>{texts.desktops}</h1>
       <div className={styles.head}>
         <SearchBox className={styles.search} placeholder={texts.search} aria-label={texts.search} value={query} onChange={(_, d) => setQuery(d.value)} />
         <Button icon={busy ? <Spinner size="tiny" /> : <ArrowClockwiseRegular />} onClick={() => void load()} aria-label={texts.refresh} />
@@ -114,7 +116,7 @@ export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource
           </ul>
         </section>
       ))}
-    </main>
+    </div>
   )
 }
 

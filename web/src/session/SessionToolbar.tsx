@@ -6,9 +6,11 @@ import { useState, type ReactElement } from 'react'
 import { setPref, usePrefs, type Prefs } from '../prefs'
 import { texts } from '../texts'
 import type { Desktop, Phase } from './desktop'
+import { layoutNames } from './layouts'
 
 const useStyles = makeStyles({
   bar: { display: 'flex', alignItems: 'center', gap: tokens.spacingHorizontalS, backgroundColor: tokens.colorNeutralBackground1, padding: `0 ${tokens.spacingHorizontalS}` },
+  long: { maxHeight: '70vh', overflowY: 'auto' },
   said: { color: tokens.colorNeutralForeground2, overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap', minWidth: 0 },
 })
 
@@ -52,7 +54,7 @@ export function SessionToolbar({ desktop, phase, fullScreen }: Props) {
         </Labelled>
         <ViewMenu />
         <KeyboardMenu desktop={desktop} idle={idle} />
-        <Menu>
+        <Menu inline>
           <MenuTrigger>
             <ToolbarButton aria-label={texts.clipboard} title={texts.clipboard} icon={<ClipboardRegular />} disabled={idle} />
           </MenuTrigger>
@@ -84,6 +86,7 @@ function ViewMenu() {
   const { scale, picture } = usePrefs()
   return (
     <Menu
+      inline
       checkedValues={{ scale: [scale], picture: [picture] }}
       onCheckedValueChange={(_, d) => setPref(d.name as 'scale' | 'picture', d.checkedItems[0] as Prefs['scale'] & Prefs['picture'])}
     >
@@ -109,7 +112,7 @@ function KeyboardMenu({ desktop, idle }: { desktop: Desktop; idle: boolean }) {
     desktop.connection()?.focus()
   }
   return (
-    <Menu checkedValues={{ keyboard: [keyboard] }} onCheckedValueChange={(_, d) => setPref('keyboard', d.checkedItems[0] as Prefs['keyboard'])}>
+    <Menu inline checkedValues={{ keyboard: [keyboard] }} onCheckedValueChange={(_, d) => setPref('keyboard', d.checkedItems[0] as Prefs['keyboard'])}>
       <MenuTrigger>
         <ToolbarButton aria-label={texts.keyboard} title={texts.keyboard} icon={<KeyboardRegular />} disabled={idle} />
       </MenuTrigger>
@@ -119,6 +122,35 @@ function KeyboardMenu({ desktop, idle }: { desktop: Desktop; idle: boolean }) {
           <MenuItem onClick={press('windowsKey')}>{texts.windowsKey}</MenuItem>
           <MenuDivider />
           <Choices name="keyboard" title={texts.keyboard} choices={texts.keyboards} />
+          <MenuDivider />
+          <LayoutMenu desktop={desktop} />
+        </MenuList>
+      </MenuPopover>
+    </Menu>
+  )
+}
+
+/** Which characters stand on the keys. The desktop learns of it as a connection begins. */
+function LayoutMenu({ desktop }: { desktop: Desktop }) {
+  const styles = useStyles()
+  const { layout } = usePrefs()
+  const choose = (chosen: string | undefined) => {
+    if (!chosen || chosen === layout) return
+    setPref('layout', chosen)
+    void desktop.anew()
+  }
+  return (
+    <Menu inline checkedValues={{ layout: [layout] }} onCheckedValueChange={(_, d) => choose(d.checkedItems[0])}>
+      <MenuTrigger>
+        <MenuItem>{texts.layout}</MenuItem>
+      </MenuTrigger>
+      <MenuPopover className={styles.long}>
+        <MenuList>
+          {[['auto', texts.layoutAuto] as const, ...layoutNames].map(([value, label]) => (
+            <MenuItemRadio key={value} name="layout" value={value}>
+              {label}
+            </MenuItemRadio>
+          ))}
         </MenuList>
       </MenuPopover>
     </Menu>

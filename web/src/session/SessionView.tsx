@@ -19,7 +19,7 @@ const useStyles = makeStyles({
   veil: { backgroundColor: tokens.colorBackgroundOverlay, alignItems: 'center' },
   box: { padding: tokens.spacingHorizontalXL, borderRadius: tokens.borderRadiusLarge, backgroundColor: tokens.colorNeutralBackground1 },
   spoken: { position: 'absolute', width: '1px', height: '1px', overflow: 'hidden', clipPath: 'inset(50%)' },
-  bar: { flexShrink: 0 },
+  bar: { flexShrink: 0, position: 'relative', zIndex: 1 }, // its menus lie above the screen
   barHidden: {
     position: 'absolute', top: 0, left: '50%', zIndex: 1, transform: 'translate(-50%, calc(-100% + 8px))', transitionProperty: 'transform', transitionDuration: tokens.durationNormal,
     borderRadius: tokens.borderRadiusLarge, boxShadow: tokens.shadow16, maxWidth: '100%',
@@ -108,6 +108,7 @@ export function SessionView({ desktop, visible, close, signIn }: Props) {
           </div>
         )}
       </div>
+      {!covered && <h1 className={styles.spoken}>{desktop.resource.friendlyName}</h1>}
       <div role="status" className={styles.spoken}>
         {phase.at === 'open' ? texts.connected(desktop.resource.friendlyName) + ' ' + texts.toolbarHint : working ? progressText(desktop, phase) : ''}
       </div>
@@ -133,6 +134,7 @@ function Outcome({ desktop, phase, close, signIn }: { desktop: Desktop; phase: P
   if (phase.at === 'closed') {
     return (
       <Notice
+        inside
         title={texts.closedTitle(name)}
         text={phase.by === 'user' ? texts.closedByUser : texts.closedByHost}
         action={{ label: texts.connectAgain, run: () => desktop.retry() }}
@@ -144,6 +146,7 @@ function Outcome({ desktop, phase, close, signIn }: { desktop: Desktop; phase: P
     const expired = phase.failure.symbol === 'SignInExpired'
     return (
       <Notice
+        inside
         title={texts.failedTitle(name)}
         text={[phase.failure.message, phase.failure.next].filter(Boolean).join(' ')}
         action={expired ? { label: texts.signIn, run: signIn } : { label: texts.retryNow, run: () => desktop.retry() }}
@@ -156,6 +159,7 @@ function Outcome({ desktop, phase, close, signIn }: { desktop: Desktop; phase: P
   if (phase.at !== 'waiting') return null
   return (
     <Notice
+      inside
       title={phase.lost ? texts.lostTitle : texts.waitingTitle(name)}
       text={[phase.failure.message, phase.failure.next].filter(Boolean).join(' ')}
       action={{ label: texts.retryNow, run: () => desktop.retry() }}

@@ -6,7 +6,7 @@ import { Desktop } from './desktop'
 import { OpenError, type Display, type End, type Live } from './display'
 import type { Size } from './size'
 
-const resource: Resource = { id: '/r/1', name: 'SessionDesktop', friendlyName: 'Office', type: 'Desktop', hostPool: 'pool', rdp: '/x.rdp', icon: '/x.png' }
+const resource: Resource = { id: '/r/1', name: 'SessionDesktop', friendlyName: 'Office', type: 'Desktop', inBrowser: true, hostPool: 'pool', rdp: '/x.rdp', icon: '/x.png' }
 
 /** A host, a service and a display in memory, each step decided by the test. */
 class World {
@@ -169,12 +169,12 @@ describe('Desktop', () => {
     const w = new World()
     const d = w.start()
     await turn()
-    for (const width of [900, 1000, 1100]) {
-      d.fit({ width, height: 700 })
+    for (const width of [780, 760, 740]) {
+      d.fit({ width, height: 500 })
       await turn(100)
     }
     await turn(1000)
-    expect(w.resized).toEqual([{ width: 1100, height: 700 }])
+    expect(w.resized).toEqual([{ width: 740, height: 500 }])
     expect(w.asked).toBe(1)
     expect(d.state().at).toBe('open')
   })
@@ -185,15 +185,39 @@ describe('Desktop', () => {
     const d = w.start()
     await turn()
     const first = w.last()
-    d.fit({ width: 1000, height: 700 })
+    d.fit({ width: 780, height: 580 })
     await turn(3000)
     expect(first.closed).toBe(true)
-    expect(w.last().size).toEqual({ width: 1000, height: 700 })
-    d.fit({ width: 1200, height: 700 })
+    expect(w.last().size).toEqual({ width: 780, height: 580 })
+    d.fit({ width: 760, height: 580 })
     await turn(3000)
-    expect(w.last().size).toEqual({ width: 1200, height: 700 })
+    expect(w.last().size).toEqual({ width: 760, height: 580 })
     expect(w.resized).toHaveLength(1)
     expect(d.state().at).toBe('open')
+  })
+
+  it('connects anew for a size beyond the one that is shown', async () => {
+    const w = new World()
+    const d = w.start()
+    await turn()
+    d.fit({ width: 700, height: 601 })
+    await turn(3000)
+    expect(w.resized).toEqual([])
+    expect(w.last().size).toEqual({ width: 700, height: 601 })
+    expect(d.state().at).toBe('open')
+  })
+
+  it('connects anew when it is asked to, and only while it is open', async () => {
+    const w = new World()
+    const d = w.start()
+    await turn()
+    void d.anew()
+    await turn(3000)
+    expect([w.asked, d.state().at]).toEqual([2, 'open'])
+    d.disconnect()
+    void d.anew()
+    await turn(3000)
+    expect([w.asked, d.state().at]).toEqual([2, 'closed'])
   })
 
   it('closes and stays closed when the person disconnects, whatever comes later', async () => {

@@ -18,6 +18,12 @@ export type Phase =
 /** Hosts that were found to stretch instead of resizing, by name, for as long as the page lives. */
 const stretching = new Set<string>()
 
+/**
+ * Whether a size exceeds another. Such a one takes a new connection: xrdp 0.9 draws at the
+ * new size before it announces it, and IronRDP 0.7.0 breaks where that is beyond the old one.
+ */
+const larger = (a: Size, b: Size) => a.width > b.width || a.height > b.height
+
 /** How long the window must keep its size before the desktop follows, in milliseconds. */
 const settle = 500
 
@@ -112,7 +118,7 @@ export class Desktop {
     const { live, run, phase } = this
     if (!live || phase.at !== 'open' || !this.shown || sameSize(this.shown, this.wanted)) return
     const size = this.wanted
-    if (!stretching.has(phase.host)) {
+    if (!stretching.has(phase.host) && !larger(size, this.shown)) {
       const followed = await live.resize(size)
       if (run !== this.run) return
       if (followed) {
@@ -122,6 +128,13 @@ export class Desktop {
       }
       stretching.add(phase.host)
     }
+    await this.anew()
+  }
+
+  /** Connects anew to the same session: what was chosen takes effect only as a connection begins. */
+  async anew(): Promise<void> {
+    const { live, run, phase } = this
+    if (!live || phase.at !== 'open') return
     this.stop()
     await Promise.race([live.ended, new Promise((resolve) => setTimeout(resolve, 1000))])
     if (run + 1 === this.run) void this.try(true)

@@ -6,6 +6,7 @@ import type { Failure, Grant } from '../api/types'
 import { prefs, type Prefs } from '../prefs'
 import { texts } from '../texts'
 import { OpenError, type Display, type End, type Live } from './display'
+import { withLayout } from './layouts'
 import { sameSize, type Size } from './size'
 
 /** The clipboard's service starts beside the element; connecting sooner leaves the channel out. Milliseconds. */
@@ -53,7 +54,7 @@ async function open(box: HTMLElement, grant: Grant, size: Size, name: string): P
       .configBuilder()
       .withUsername('').withPassword('').withServerDomain('') // the gateway puts a one-time credential in their place
       .withDestination(grant.host || grant.connectionId)
-      .withProxyAddress(grant.gateway)
+      .withProxyAddress(withLayout(grant.gateway, prefs().layout, navigator.languages))
       .withAuthToken(grant.ticket)
       .withDesktopSize(size)
       .withExtension(displayControl(true))
