@@ -5,6 +5,7 @@ package connect
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskyard/deskyard"
+	"github.com/deskyard/deskyard/connect"
 	"github.com/deskyard/deskyard/web"
 )
 
@@ -23,15 +26,33 @@ func shots(t *testing.T) string {
 	return t.TempDir()
 }
 
-// TestAPersonWorksInADesktopInTheBrowser runs story.mjs, which tells line by line what
-// it wants of the world outside the browser: {"want": …}.
-func TestAPersonWorksInADesktopInTheBrowser(t *testing.T) {
+// TestAPersonWorksInADesktopInTheBrowser, and whatever else people do there: each story
+// is told to a service and a host of its own.
+func TestAPersonWorksInADesktopInTheBrowser(t *testing.T) { tell(t, startHost(t), "story.mjs") }
+
+func TestPagesBreakNoRuleOfAccessibility(t *testing.T) { tell(t, startHost(t), "looks.mjs") }
+
+func TestASecondFactorIsAddedAndAskedForInTheBrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("needs chromium: run e2e/install-deps chromium")
+	}
+	tell(t, &host{}, "factors.mjs")
+}
+
+func TestKeysAndCharactersReachTheDesktopAndAreSeen(t *testing.T) { tell(t, startHost(t), "keys.mjs") }
+
+func TestAnApplicationOpensInTheBrowser(t *testing.T) { tell(t, startHost(t), "application.mjs") }
+
+// tell runs a story, which says line by line what it wants of the world outside the
+// browser: {"want": …}.
+func tell(t *testing.T, h *host, name string) {
+	t.Helper()
 	if _, err := fs.Stat(web.Files(), "index.html.gz"); err != nil {
 		t.Skip("the web client is not built in: run make web")
 	}
-	y := open(t, startHost(t))
-	story := exec.CommandContext(t.Context(), "node", "story.mjs")
-	story.Env = append(os.Environ(), "URL="+y.url, "LOGIN="+y.creds.AdminUPN, "PASSWORD="+y.creds.AdminPassword, "HOST_HOME="+y.desk.host.home, "SHOTS="+shots(t))
+	y := open(t, h)
+	story := exec.CommandContext(t.Context(), "node", name)
+	story.Env = append(os.Environ(), "URL="+y.url, "KEY="+y.key, "LOGIN="+y.creds.AdminUPN, "PASSWORD="+y.creds.AdminPassword, "HOST_HOME="+h.home, "SHOTS="+shots(t))
 	story.Stderr = os.Stderr
 	in, err := story.StdinPipe()
 	if err != nil {
@@ -74,6 +95,18 @@ func (y *yard) do(t *testing.T, want string) any {
 		defer y.desk.mu.Unlock()
 		y.desk.starting = 1
 		return true
+	case "nothing is assigned":
+		return y.desk.fail(&deskyard.ConnectionFailure{Symbol: connect.NotAuthorized, Message: "This desktop is not assigned to you any more."})
+	case "the service breaks off":
+		return y.desk.fail(errors.New("the database is away"))
+	case "all is well again":
+		return y.desk.fail(nil)
+	case "programs of the session":
+		return y.desk.host.programs(t)
+	case "sessions of programs":
+		return y.desk.host.applications(t)
+	case "the program ends":
+		return y.desk.host.endPrograms(t)
 	case "sessions on the host":
 		found, err := filepath.Glob("/tmp/.X11-unix/X7[0-9]")
 		if err != nil {

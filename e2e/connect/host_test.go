@@ -31,8 +31,11 @@ type host struct {
 }
 
 const startWM = `#!/bin/sh
+export LC_ALL=C.UTF-8
 xsetroot -solid '#204060'
-openbox &
+grabs='<keybind key="C-A-Delete"><action name="Execute"><command>touch '$HOME'/ctrl-alt-del</command></action></keybind>'
+sed "s|</keyboard>|$grabs</keyboard>|" /etc/xdg/openbox/rc.xml >$HOME/rc.xml
+openbox --config-file $HOME/rc.xml &
 exec xterm -geometry 100x30+20+40 -bg white -fg black -e sh -c 'touch $HOME/ready; exec sh'
 `
 
@@ -114,9 +117,9 @@ func startHost(t *testing.T) *host {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: xrdp starts sessions of another account")
 	}
-	for _, program := range []string{"xrdp", "xrdp-sesman", "xterm", "openbox", "chromium", "node"} {
+	for _, program := range []string{"xrdp", "xrdp-sesman", "xterm", "openbox", "xwd", "chromium", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip("needs " + program + ": run e2e/install-deps xrdp xorgxrdp xterm openbox x11-xserver-utils xclip")
+			t.Skip("needs " + program + ": run e2e/install-deps xrdp xorgxrdp xterm openbox x11-xserver-utils x11-apps xclip")
 		}
 	}
 	must := func(err error) {

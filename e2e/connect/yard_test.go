@@ -7,6 +7,7 @@
 package connect
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -35,6 +36,7 @@ import (
 	"github.com/deskyard/deskyard/gateway"
 	"github.com/deskyard/deskyard/identity"
 	"github.com/deskyard/deskyard/reverse"
+	"github.com/deskyard/deskyard/seal"
 	"github.com/deskyard/deskyard/sqlstore"
 	"github.com/deskyard/deskyard/web"
 )
@@ -42,6 +44,7 @@ import (
 // yard is a service with one session host.
 type yard struct {
 	url   string
+	key   string // SHA-256 of the service's public key, in base64: the browser trusts it
 	creds identity.Credentials
 	desk  *desk
 }
@@ -58,7 +61,8 @@ type desk struct {
 	tickets  map[string]string
 	records  map[string]deskyard.Connection
 	legs     map[net.Conn]bool
-	starting int // so many wishes are answered as while a host starts
+	starting int   // so many wishes are answered as while a host starts
+	failing  error // what every wish is answered with, where not nil
 	asked    int
 }
 
@@ -87,7 +91,10 @@ func open(t *testing.T, h *host) *yard {
 	resources = []connect.Workspace{{ID: mustID(t, "workspaces/work"), ObjectID: uuid.NewString(), Name: "Work", Resources: []connect.Resource{
 		{ID: mustID(t, "applicationGroups/ag/desktops/SessionDesktop"), ObjectID: uuid.NewString(), Kind: "Desktop", Name: "Office desktop", Description: "Debian with the office's programs", Group: group, Pool: pool, PoolName: "Pool A"},
 		{ID: mustID(t, "applicationGroups/ag2/desktops/SessionDesktop"), ObjectID: uuid.NewString(), Kind: "Desktop", Name: "Studio", Group: group, Pool: pool, PoolName: "Pool B"},
-		{ID: mustID(t, "applicationGroups/apps/applications/Terminal"), ObjectID: uuid.NewString(), Kind: "RemoteApp", Name: "Terminal", Group: group, Pool: pool, PoolName: "Pool A"},
+		{ID: mustID(t, "applicationGroups/apps/applications/Terminal"), ObjectID: uuid.NewString(), Kind: "RemoteApp", Name: "Terminal", Group: group, Pool: pool, PoolName: "Pool A",
+			Application: connect.Application{Program: "/usr/bin/xterm", Arguments: "-title Alone"}},
+		{ID: mustID(t, "applicationGroups/apps/applications/Paint"), ObjectID: uuid.NewString(), Kind: "RemoteApp", Name: "Paint", Group: group, Pool: pool, PoolName: "Pool A",
+			Application: connect.Application{Program: `C:\Windows\System32\mspaint.exe`}},
 	}}}
 	db, err := sqlstore.Open(t.Context(), sqlstore.Options{DSN: "sqlite:" + filepath.Join(t.TempDir(), "yard.db")})
 	must(err)
@@ -98,14 +105,18 @@ func open(t *testing.T, h *host) *yard {
 
 	var root http.Handler
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { root.ServeHTTP(w, r) }))
-	y.url = "https://" + s.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	must(err)
+	y.url = "https://localhost:" + port // a name: browsers bind security keys to no address
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	must(err)
 	y.desk = &desk{host: h, gateway: y.url, id: uuid.NewString(), key: key, tickets: map[string]string{}, records: map[string]deskyard.Connection{}, legs: map[net.Conn]bool{}}
 
 	keys, err := identity.OpenKeys(t.TempDir())
 	must(err)
-	people, err := identity.New(t.Context(), identity.Options{Store: db, Keys: keys, BaseURLs: []string{y.url}, RequestsPerSecond: 1000, Burst: 1000})
+	sealer, err := seal.New(bytes.Repeat([]byte{7}, 32))
+	must(err)
+	people, err := identity.New(t.Context(), identity.Options{Store: db, Seal: sealer, Keys: keys, BaseURLs: []string{y.url}, RequestsPerSecond: 1000, Burst: 1000})
 	must(err)
 	users, err := feed.New(feed.Options{Connections: y.desk, Accounts: people, PublicURL: y.url, Gateway: y.url, Domain: "yard", TenantID: people.TenantID(), Key: make([]byte, 32)})
 	must(err)
@@ -115,6 +126,8 @@ func open(t *testing.T, h *host) *yard {
 	must(err)
 	root = route(people, users, g, client)
 	s.StartTLS()
+	key256 := sha256.Sum256(s.Certificate().RawSubjectPublicKeyInfo)
+	y.key = base64.StdEncoding.EncodeToString(key256[:])
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -159,6 +172,9 @@ func (d *desk) Connect(_ context.Context, p deskyard.Principal, id arm.ResourceI
 		d.records[c.ID] = c
 		return s, c.Failure
 	}
+	if d.failing != nil {
+		return s, d.failing
+	}
 	d.records[c.ID] = c
 	s.Ticket, s.Expires, s.Host = rand.Text(), time.Now().Add(30*time.Second), "sh-0"
 	d.tickets[s.Ticket] = c.ID
@@ -189,8 +205,14 @@ func (d *desk) Admit(ctx context.Context, r deskyard.AdmitRequest) (deskyard.Adm
 	if err := d.dialBack(ctx, r.Leg); err != nil {
 		return deskyard.Admission{}, fmt.Errorf("dial back: %w", err)
 	}
+	application := ""
+	for _, r := range resources[0].Resources {
+		if r.ID.Equal(d.record(id).Resource) {
+			application = r.Application.Shell()
+		}
+	}
 	return deskyard.Admission{
-		Connection: id, HostID: d.id, HostName: "sh-0", HostKey: d.key.Public().(ed25519.PublicKey), User: "e2e", Certificate: sha256.Sum256(d.host.certificate),
+		Connection: id, Application: application, HostID: d.id, HostName: "sh-0", HostKey: d.key.Public().(ed25519.PublicKey), User: "e2e", Certificate: sha256.Sum256(d.host.certificate),
 		SignOn: &deskyard.SignOn{Account: d.host.user, Password: d.host.password}, Redirect: deskyard.Redirection{Clipboard: true},
 	}, nil
 }
@@ -277,6 +299,20 @@ func (d *desk) Ended(_ context.Context, e deskyard.ConnectionEnd) error {
 			c.Failure = &deskyard.ConnectionFailure{Symbol: connect.NetworkDisconnect, Code: 14, Message: "The connection broke: " + e.Reason, Retry: time.Second}
 		}
 	})
+}
+
+// fail has every wish answered with err, or with a desktop again where it is nil.
+func (d *desk) fail(err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failing = err
+	return true
+}
+
+func (d *desk) record(id string) deskyard.Connection {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.records[id]
 }
 
 func (d *desk) change(id string, f func(*deskyard.Connection)) error {
