@@ -155,7 +155,7 @@ func (g *Gateway) avd(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	guest.leave()
-	g.run(o, front, host)
+	g.run(o, front, listen(host))
 }
 
 // stream is a WebSocket as TLS wants its connections.

@@ -85,6 +85,9 @@ func (g *Gateway) run(o *opened, client, host relay.Stream) {
 	})
 	g.log.Info("session relayed", "connection", o.Connection, "door", o.door, "host", o.HostName, "user", o.User, "after", time.Since(o.begun))
 	end := g.sessions.Run(o.Connection, client, host, o.Idle)
+	if l, ok := host.(*listened); ok {
+		end.Reason = l.reason(end.Reason)
+	}
 	cancel()
 	g.count.ended(o.door, end)
 	g.log.Info("session ended", "connection", o.Connection, "reason", end.Reason, "fromClient", end.FromClient, "fromHost", end.FromHost)

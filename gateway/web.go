@@ -46,7 +46,7 @@ func (g *Gateway) web(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	guest.leave()
-	g.run(o, &client{ws, inTurn{first, ws}}, host)
+	g.run(o, &client{ws, inTurn{first, ws}}, listen(host))
 }
 
 // turnAway tells a client that there is no room for it.
