@@ -173,13 +173,16 @@ func statusOf(err error) (int, refusal) {
 			return status, refusal{Symbol: e.Code, Message: e.Message}
 		}
 	}
+	if away(err) {
+		return http.StatusServiceUnavailable, refusal{Symbol: "ServiceUnavailable", Message: "The service cannot reach its database. Desktops that are open go on; others open when it is back.", Retry: 5}
+	}
 	return http.StatusInternalServerError, refusal{Symbol: "InternalError", Message: "The service could not do this. Try again; if it stays so, tell your administrator the correlation id.", Retry: 10}
 }
 
 func (d *Door) fail(w http.ResponseWriter, r *http.Request, connection string, err error) {
 	status, body := statusOf(err)
 	body.Correlation = connection
-	if status == http.StatusInternalServerError {
+	if status == http.StatusInternalServerError || body.Symbol == "ServiceUnavailable" {
 		d.log.ErrorContext(r.Context(), "user's request broken off", "path", r.URL.Path, "connection", connection, "err", err)
 	}
 	if status == http.StatusUnauthorized {
