@@ -3,6 +3,7 @@ import { ArrowClockwiseRegular } from '@fluentui/react-icons'
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { Refused, type Api } from '../api/client'
 import type { Failure, Feed, Resource, Workspace } from '../api/types'
+import { Countdown } from '../session/Countdown'
 import { FailureDetails } from '../session/FailureDetails'
 import { texts } from '../texts'
 import { Notice } from './Notice'
@@ -37,6 +38,7 @@ export function matching(workspaces: Workspace[], query: string): Workspace[] {
 function useFeed(api: Api) {
   const [feed, setFeed] = useState<Feed | null>(null)
   const [failure, setFailure] = useState<Failure | null>(null)
+  const [again, setAgain] = useState(0) // when it is asked again; 0: when the person wants
   const [busy, setBusy] = useState(true)
   const turn = useRef(0)
   const load = useCallback(async () => {
@@ -47,19 +49,27 @@ function useFeed(api: Api) {
       if (mine !== turn.current) return
       setFeed(got)
       setFailure(null)
+      setAgain(0)
     } catch (error) {
       if (mine !== turn.current) return
-      setFailure(asFailure(error))
+      const why = asFailure(error)
+      setFailure(why)
+      setAgain(why.retryAfterSeconds ? Date.now() + why.retryAfterSeconds * 1000 : 0)
     }
     setBusy(false)
   }, [api])
   useEffect(() => void load(), [load])
-  return { feed, failure, busy, load }
+  useEffect(() => {
+    if (!again) return
+    const timer = setTimeout(() => void load(), Math.max(0, again - Date.now()))
+    return () => clearTimeout(timer)
+  }, [again, load])
+  return { feed, failure, again, busy, load }
 }
 
 export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource) => void; signIn: () => void }) {
   const styles = useStyles()
-  const { feed, failure, busy, load } = useFeed(api)
+  const { feed, failure, again, busy, load } = useFeed(api)
   const [query, setQuery] = useState('')
   const [said, setSaid] = useState<{ intent: 'success' | 'error'; text: string } | null>(null)
 
@@ -75,6 +85,7 @@ export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource
     const action = failure.symbol === 'SignInExpired' ? { label: texts.signIn, run: signIn } : { label: texts.retryNow, run: () => void load() }
     return (
       <Notice inside title={texts.feedFailed} text={failure.message} action={action}>
+        {again > 0 && <Countdown until={again} />}
         <FailureDetails failure={failure} />
       </Notice>
     )
@@ -101,7 +112,9 @@ export function Workspaces({ api, open, signIn }: { api: Api; open: (r: Resource
       <div role="status">
         {(said || failure) && (
           <MessageBar className={styles.bar} intent={failure ? 'error' : (said?.intent ?? 'success')}>
-            <MessageBarBody>{failure ? failure.message : said?.text}</MessageBarBody>
+            <MessageBarBody>
+              {failure ? failure.message : said?.text} {failure && again > 0 && <Countdown until={again} />}
+            </MessageBarBody>
           </MessageBar>
         )}
         {query && <Text>{count > 0 ? texts.found(count) : texts.noMatches(query)}</Text>}

@@ -14,6 +14,8 @@ const useStyles = makeStyles({
   said: { color: tokens.colorNeutralForeground2, overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap', minWidth: 0 },
 })
 
+const layoutChoices = [['auto', texts.layoutAuto] as const, ...layoutNames]
+
 interface Props {
   desktop: Desktop
   phase: Phase
@@ -106,62 +108,42 @@ function ViewMenu() {
 
 /** Keys that the browser keeps for itself, and how the others are sent. */
 function KeyboardMenu({ desktop, idle }: { desktop: Desktop; idle: boolean }) {
-  const { keyboard } = usePrefs()
+  const styles = useStyles()
+  const { keyboard, layout } = usePrefs()
+  const choose = (name: string, chosen: string | undefined) => {
+    if (name === 'keyboard') return setPref('keyboard', chosen as Prefs['keyboard'])
+    if (!chosen || chosen === layout) return
+    setPref('layout', chosen)
+    void desktop.anew() // the desktop learns of it as a connection begins
+  }
   const press = (key: 'ctrlAltDel' | 'windowsKey') => () => {
     desktop.connection()?.[key]()
     desktop.connection()?.focus()
   }
   return (
-    <Menu inline checkedValues={{ keyboard: [keyboard] }} onCheckedValueChange={(_, d) => setPref('keyboard', d.checkedItems[0] as Prefs['keyboard'])}>
+    <Menu inline checkedValues={{ keyboard: [keyboard], layout: [layout] }} onCheckedValueChange={(_, d) => choose(d.name, d.checkedItems[0])}>
       <MenuTrigger>
         <ToolbarButton aria-label={texts.keyboard} title={texts.keyboard} icon={<KeyboardRegular />} disabled={idle} />
       </MenuTrigger>
-      <MenuPopover>
+      <MenuPopover className={styles.long}>
         <MenuList>
           <MenuItem onClick={press('ctrlAltDel')}>{texts.ctrlAltDel}</MenuItem>
           <MenuItem onClick={press('windowsKey')}>{texts.windowsKey}</MenuItem>
           <MenuDivider />
           <Choices name="keyboard" title={texts.keyboard} choices={texts.keyboards} />
           <MenuDivider />
-          <LayoutMenu desktop={desktop} />
+          <Choices name="layout" title={texts.layout} choices={layoutChoices} />
         </MenuList>
       </MenuPopover>
     </Menu>
   )
 }
 
-/** Which characters stand on the keys. The desktop learns of it as a connection begins. */
-function LayoutMenu({ desktop }: { desktop: Desktop }) {
-  const styles = useStyles()
-  const { layout } = usePrefs()
-  const choose = (chosen: string | undefined) => {
-    if (!chosen || chosen === layout) return
-    setPref('layout', chosen)
-    void desktop.anew()
-  }
-  return (
-    <Menu inline checkedValues={{ layout: [layout] }} onCheckedValueChange={(_, d) => choose(d.checkedItems[0])}>
-      <MenuTrigger>
-        <MenuItem>{texts.layout}</MenuItem>
-      </MenuTrigger>
-      <MenuPopover className={styles.long}>
-        <MenuList>
-          {[['auto', texts.layoutAuto] as const, ...layoutNames].map(([value, label]) => (
-            <MenuItemRadio key={value} name="layout" value={value}>
-              {label}
-            </MenuItemRadio>
-          ))}
-        </MenuList>
-      </MenuPopover>
-    </Menu>
-  )
-}
-
-function Choices({ name, title, choices }: { name: string; title: string; choices: Record<string, string> }) {
+function Choices({ name, title, choices }: { name: string; title: string; choices: Record<string, string> | readonly (readonly [string, string])[] }) {
   return (
     <MenuGroup>
       <MenuGroupHeader>{title}</MenuGroupHeader>
-      {Object.entries(choices).map(([value, label]) => (
+      {(Array.isArray(choices) ? choices : Object.entries(choices)).map(([value, label]) => (
         <MenuItemRadio key={value} name={name} value={value}>
           {label}
         </MenuItemRadio>

@@ -1,10 +1,11 @@
-import { Spinner, Text, makeStyles, mergeClasses, tokens } from '@fluentui/react-components'
-import { useEffect, useRef, useState, useSyncExternalStore, type RefObject } from 'react'
+import { Spinner, makeStyles, mergeClasses, tokens } from '@fluentui/react-components'
+import { useEffect, useRef, useSyncExternalStore, type RefObject } from 'react'
 import { Notice } from '../pages/Notice'
 import { useFullScreen } from '../pages/Shell'
 import { prefs, usePrefs } from '../prefs'
 import { texts } from '../texts'
 import type { Desktop, Phase } from './desktop'
+import { Countdown } from './Countdown'
 import { FailureDetails } from './FailureDetails'
 import { desktopSize } from './size'
 import { SessionToolbar } from './SessionToolbar'
@@ -168,19 +169,5 @@ function Outcome({ desktop, phase, close, signIn }: { desktop: Desktop; phase: P
       <Countdown until={phase.until} />
       <FailureDetails failure={phase.failure} />
     </Notice>
-  )
-}
-
-/** Seconds until a time, counted where only sighted people see each one. */
-function Countdown({ until }: { until: number }) {
-  const [now, setNow] = useState(Date.now)
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 250)
-    return () => clearInterval(timer)
-  }, [])
-  return (
-    <Text role="timer" aria-live="off" weight="semibold">
-      {texts.retryIn(Math.max(0, Math.ceil((until - now) / 1000)))}
-    </Text>
   )
 }
