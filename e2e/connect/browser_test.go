@@ -5,11 +5,12 @@ package connect
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +38,13 @@ func TestASecondFactorIsAddedAndAskedForInTheBrowser(t *testing.T) {
 		t.Skip("needs chromium: run e2e/install-deps chromium")
 	}
 	tell(t, &host{}, "factors.mjs")
+}
+
+func TestADatabaseThatIsAwayIsSaidToBeInTheBrowser(t *testing.T) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Skip("needs chromium: run e2e/install-deps chromium")
+	}
+	tell(t, &host{}, "away.mjs")
 }
 
 func TestKeysAndCharactersReachTheDesktopAndAreSeen(t *testing.T) { tell(t, startHost(t), "keys.mjs") }
@@ -97,8 +105,8 @@ func (y *yard) do(t *testing.T, want string) any {
 		return true
 	case "nothing is assigned":
 		return y.desk.fail(&deskyard.ConnectionFailure{Symbol: connect.NotAuthorized, Message: "This desktop is not assigned to you any more."})
-	case "the service breaks off":
-		return y.desk.fail(errors.New("the database is away"))
+	case "the database is away":
+		return y.desk.fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
 	case "all is well again":
 		return y.desk.fail(nil)
 	case "programs of the session":

@@ -155,6 +155,12 @@ func route(people *identity.Service, users *feed.Door, g *gateway.Gateway, clien
 
 // Resources implements feed.Connections.
 func (d *desk) Resources(context.Context, deskyard.Principal) ([]connect.Workspace, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var away *net.OpError
+	if errors.As(d.failing, &away) {
+		return nil, d.failing
+	}
 	return resources, nil
 }
 
