@@ -103,6 +103,10 @@ func (y *yard) do(t *testing.T, want string) any {
 		defer y.desk.mu.Unlock()
 		y.desk.starting = 1
 		return true
+	case "why it ended":
+		y.desk.mu.Lock()
+		defer y.desk.mu.Unlock()
+		return y.desk.ended
 	case "nothing is assigned":
 		return y.desk.fail(&deskyard.ConnectionFailure{Symbol: connect.NotAuthorized, Message: "This desktop is not assigned to you any more."})
 	case "the database is away":

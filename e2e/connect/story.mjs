@@ -52,6 +52,7 @@ async function loss() {
   await shot('lost-1280')
   await connected()
   const took = Date.now() - began
+  assert.match(await want('why it ended'), /without a word/)
   assert.equal(await shell('echo $$'), pid, 'another session came back')
   return took
 }

@@ -64,6 +64,7 @@ type desk struct {
 	starting int   // so many wishes are answered as while a host starts
 	failing  error // what every wish is answered with, where not nil
 	asked    int
+	ended    string // why the last connection ended
 }
 
 const poolID = "/subscriptions/2f0f1d1a-5b5c-4a47-8d0e-57b5c6f80d7e/resourceGroups/rg/providers/Microsoft.DesktopVirtualization/"
@@ -299,6 +300,9 @@ func (d *desk) Connected(_ context.Context, id string, _ []deskyard.ConnectionSt
 
 // Ended implements deskyard.Brokerage. A leg that was cut is a failure, as in package connect.
 func (d *desk) Ended(_ context.Context, e deskyard.ConnectionEnd) error {
+	d.mu.Lock()
+	d.ended = e.Reason
+	d.mu.Unlock()
 	return d.change(e.Connection, func(c *deskyard.Connection) {
 		c.State, c.Ended, c.Traffic = deskyard.ConnectionCompleted, e.At, e.Traffic
 		if e.Reason != "client closed" {
