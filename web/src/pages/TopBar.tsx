@@ -9,6 +9,7 @@ import type { OpenTab } from './Shell'
 const useStyles = makeStyles({
   bar: {
     display: 'flex', alignItems: 'center', gap: tokens.spacingHorizontalS, padding: `0 ${tokens.spacingHorizontalM}`, minHeight: '48px', flexShrink: 0,
+    position: 'relative', zIndex: 2, // its menu lies above a session's toolbar
     backgroundColor: tokens.colorNeutralBackground1, borderBottom: `1px solid ${tokens.colorNeutralStroke2}`,
   },
   brand: { '@media (max-width: 640px)': { display: 'none' } },
