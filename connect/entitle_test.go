@@ -146,3 +146,18 @@ func TestWhatIfChangesNothing(t *testing.T) {
 		t.Errorf("records: %v, %v", got.Items, err)
 	}
 }
+
+func TestADesktopThatNobodyNamedHasItsGroupsName(t *testing.T) {
+	y := newYard(t, 1)
+	id := y.desktop.Parent()
+	y.put(id, &deskyard.ApplicationGroup{HostPoolARMPath: y.pool.String(), ApplicationGroupType: "Desktop", FriendlyName: ptr("Office")})
+	if d := cmp.Diff([]string{"ws: Office"}, y.sees(user("ann"))); d != "" {
+		t.Error(d)
+	}
+	desktop := deskyard.NewSessionDesktop("d-1")
+	desktop.FriendlyName = ptr("Desk")
+	y.put(y.desktop, desktop)
+	if d := cmp.Diff([]string{"ws: Desk"}, y.sees(user("ann"))); d != "" {
+		t.Error(d)
+	}
+}

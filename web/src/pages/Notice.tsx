@@ -20,7 +20,7 @@ export function Notice(p: { title: string; text: string; action?: Action; other?
     <Element className={styles.centre}>
       <div className={styles.card}>
         <Subtitle1 as="h1">{p.title}</Subtitle1>
-        <Text>{p.text}</Text>
+        <Text align="center">{p.text}</Text>
         {p.children}
         <div className={styles.buttons}>
           {p.action && (
