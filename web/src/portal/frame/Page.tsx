@@ -38,7 +38,8 @@ interface Props {
   under?: ReactNode
   crumbs?: Crumb[]
   commands?: Command[]
-  tabs?: { key: string; text: string }[]
+  /** Tabs; an icon may tell how one stands, beside its text. */
+  tabs?: { key: string; text: string; icon?: ReactElement }[]
   /** What the page shows; its loss is told. */
   known?: (Known<unknown> & { reload?: () => void }) | undefined
   children: ReactNode
@@ -95,7 +96,7 @@ export function Page(p: Props) {
       {p.tabs && (
         <TabList className={styles.tabs} selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))}>
           {p.tabs.map((x) => (
-            <Tab key={x.key} value={x.key}>
+            <Tab key={x.key} value={x.key} {...(x.icon ? { icon: x.icon } : {})}>
               {x.text}
             </Tab>
           ))}

@@ -13,7 +13,10 @@ const page = (load: () => Promise<{ default: ComponentType<PageProps> }>): Lazy 
 /** The pages by the first word of their address. */
 export const pages: Record<string, Lazy> = {
   '': page(() => import('./overview/Overview')),
+  add: page(() => import('./add/Add')),
   activity: page(() => import('./monitor/Activity')),
+  appgroup: page(() => import('./publish/AppGroup')),
+  appgroups: page(() => import('./publish/AppGroups')),
   connection: page(() => import('./monitor/Connection')),
   connections: page(() => import('./monitor/Connections')),
   deployment: page(() => import('./monitor/Deployment')),
@@ -24,7 +27,10 @@ export const pages: Record<string, Lazy> = {
   network: page(() => import('./resources/Network')),
   networks: page(() => import('./resources/Networks')),
   roles: page(() => import('./access/Roles')),
+  run: page(() => import('./add/Run')),
   search: page(() => import('./search/Search')),
   user: page(() => import('./access/User')),
   users: page(() => import('./access/Users')),
+  workspace: page(() => import('./publish/Workspace')),
+  workspaces: page(() => import('./publish/Workspaces')),
 }

@@ -1,12 +1,14 @@
 // Every text that an administrator reads or hears in the portal. A translation is one file
 // with an object of this shape.
 import { access } from './en/access'
+import { add } from './en/add'
 import { frame } from './en/frame'
 import { monitor } from './en/monitor'
+import { publish } from './en/publish'
 import { resources } from './en/resources'
 import { search } from './en/search'
 
-export const portalTexts = { access, frame, monitor, resources, search }
+export const portalTexts = { access, add, frame, monitor, publish, resources, search }
 
 /** What a translation has. */
 export type PortalTexts = typeof portalTexts
