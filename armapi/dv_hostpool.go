@@ -28,6 +28,7 @@ func (s *Server) hostPoolTypes() []ResourceType {
 	pool.Actions = append(pool.Actions, s.registrationActions()...)
 	pool.Actions = append(pool.Actions, s.runActions()...)
 	pool.Actions = append(pool.Actions, s.connectionActions()...)
+	pool.Actions = append(pool.Actions, s.changesAction())
 	return []ResourceType{pool, s.sessionHostType(), s.sessionHostRunType(), s.userSessionType(), s.msixPackageType(), s.privateEndpointType("hostPools")}
 }
 

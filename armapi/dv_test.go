@@ -93,6 +93,7 @@ type desk struct {
 	fleet   *hosts
 	minter  *token.Minter
 	connect *connect.Service
+	server  *Server
 	unix    atomic.Int64 // the service's clock, in seconds: it stands still until pass
 }
 
@@ -132,7 +133,6 @@ func newDesk(t *testing.T) *desk {
 		"guest":    {ObjectID: personID(9), Name: "guest@example.com", Kind: "User"},
 	}
 	d.connect = d.connections(staff)
-	changed.Store(d.connect.Changed)
 	s, err := New(Options{
 		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect,
 		Tenant: Tenant{ID: testTenant, Name: "Example"}, Subscriptions: []Subscription{{ID: testSub, Name: "Desks"}},
@@ -141,6 +141,11 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.server = s
+	changed.Store(func(ids []arm.ResourceID) {
+		d.connect.Changed(ids)
+		s.Changed(ids)
+	})
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(web.Close)
 	d.url = web.URL

@@ -62,7 +62,7 @@ func (s *Server) desktopDoors() []Door {
 	return []Door{{
 		Method: http.MethodGet, Path: "/providers/" + desktopNamespace + "/operations",
 		Versions: desktopVersions, Handle: s.listDesktopOperations,
-	}}
+	}, s.changesDoor(), s.overviewDoor()}
 }
 
 // desktopAction is an action's permission in the documented spelling.

@@ -120,6 +120,8 @@ type Server struct {
 	routes    *routes
 	throttle  *throttle
 	metrics   *metrics
+	changes   *changeFeed
+	overviews overviews
 	ticketKey [32]byte // signs the URLs of boot diagnostics, for this process's life
 }
 
@@ -134,6 +136,7 @@ func New(o Options) (*Server, error) {
 		now: o.Now, log: o.Log, locations: o.Locations,
 		throttle: newThrottle(o.Throttle),
 		metrics:  newMetrics(o.Registry),
+		changes:  newChangeFeed(),
 	}
 	if _, err := rand.Read(s.ticketKey[:]); err != nil {
 		return nil, fmt.Errorf("make the management API: %w", err)

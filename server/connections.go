@@ -36,6 +36,9 @@ func (s *service) storeChanged(ids []arm.ResourceID) {
 	if c := s.follows.Load(); c != nil {
 		c.Changed(ids)
 	}
+	if m := s.tells.Load(); m != nil {
+		m.Changed(ids)
+	}
 }
 
 // pruneConnections removes the records that nobody has to keep any longer.

@@ -83,6 +83,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	draining.Store(true)
 	s.log.Info("service stopping", "reason", context.Cause(ctx))
 	s.agents.HangUp()
+	s.management.HangUp()
 	s.users.orders.Close() // gateways keep a question open for them
 	err := s.drain(servers)
 	wg.Wait()

@@ -61,6 +61,7 @@ type service struct {
 	images       *image.Catalogue
 	provision    *provision.Service
 	connect      *connect.Service
+	tells        atomic.Pointer[armapi.Server]   // management, likewise
 	follows      atomic.Pointer[connect.Service] // connect, for writes that others make meanwhile
 	users        users
 	management   *armapi.Server
@@ -221,6 +222,7 @@ func (s *service) openDoors(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tells.Store(s.management)
 	s.provision.Use(s.management.InProcess())
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.doors = &doors{
