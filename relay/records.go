@@ -32,7 +32,8 @@ type Records struct {
 
 	mu     sync.Mutex // guards what follows
 	corked bool
-	out    []byte
+	out    *[sendAtOnce]byte // nil: nothing is held
+	held   int
 }
 
 // NewRecords wraps a connection before TLS is spoken on it.
@@ -195,18 +196,30 @@ func (r *Records) releaseEmpty() {
 	}
 }
 
-// Write sends bytes, or keeps them while the connection is corked.
+// Write sends bytes, or keeps them while the connection is corked: as many as the kernel
+// takes well at once.
 func (r *Records) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.corked {
-		r.out = append(r.out, b...)
-		return len(b), nil
+	if !r.corked {
+		return r.Conn.Write(b)
 	}
-	return r.Conn.Write(b)
+	if r.held+len(b) > sendAtOnce {
+		if err := r.flush(); err != nil {
+			return 0, err
+		}
+	}
+	if len(b) > sendAtOnce {
+		return r.Conn.Write(b)
+	}
+	if r.out == nil {
+		r.out = sendPool.Get().(*[sendAtOnce]byte)
+	}
+	r.held += copy(r.out[r.held:], b)
+	return len(b), nil
 }
 
-// Cork has writes gathered until Uncork sends them all at once.
+// Cork has writes gathered until Uncork sends them.
 func (r *Records) Cork() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -218,16 +231,21 @@ func (r *Records) Uncork() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.corked = false
-	if len(r.out) == 0 {
+	return r.flush()
+}
+
+// flush sends what is held, and holds no memory then.
+func (r *Records) flush() error {
+	if r.out == nil {
 		return nil
 	}
-	_, err := r.Conn.Write(r.out)
-	if cap(r.out) > keepOut {
-		r.out = nil
-	}
-	r.out = r.out[:0]
+	_, err := r.Conn.Write(r.out[:r.held])
+	sendPool.Put(r.out)
+	r.out, r.held = nil, 0
 	return err
 }
 
-// keepOut is the largest buffer of outgoing records that an idle connection keeps.
-const keepOut = 4 << 10
+// sendAtOnce bounds what is gathered: four full records, or many small ones.
+const sendAtOnce = 66 << 10
+
+var sendPool = sync.Pool{New: func() any { return new([sendAtOnce]byte) }}

@@ -216,7 +216,7 @@ func other(side string) string {
 // its buffer crypto/tls may have the rest of a record, of which it tells nobody.
 func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, error) {
 	records := recordsOf(src)
-	rest := records != nil && len(first) == idleBuffer
+	rest := records != nil && len(first) == idleBuffer && !parses(src)
 	if !rest && !pending(src) {
 		return write(dst, first)
 	}
@@ -230,7 +230,7 @@ func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, erro
 		return x.gather(m, src, first, batch[:])
 	}
 	n := copy(batch[:], first)
-	for n < batchBuffer && (records != nil || pending(src)) {
+	for n < batchBuffer && further(src, records) {
 		more, err := src.Read(batch[n:])
 		n += more
 		if errors.Is(err, errDrained) {
@@ -242,6 +242,19 @@ func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, erro
 		}
 	}
 	return write(dst, batch[:n])
+}
+
+// parses reports whether a stream finds its bytes among others, and so must be asked
+// before it is read while draining: it may be in the middle of what it cannot read again.
+func parses(src io.Reader) bool {
+	_, ok := src.(interface{ Pending() bool })
+	return ok
+}
+
+// further reports whether to read on while draining: TLS alone can be read until it says
+// that nothing more has arrived.
+func further(src io.Reader, records *Records) bool {
+	return records != nil && !parses(src) || pending(src)
 }
 
 // messages is a stream whose writes are messages, and which can send several at once.
@@ -262,7 +275,7 @@ func (x *session) gather(dst messages, src io.Reader, first, buffer []byte) (n i
 		return n, err
 	}
 	records := recordsOf(src)
-	for n < batchBuffer && (records != nil || pending(src)) {
+	for n < batchBuffer && further(src, records) {
 		more, failed := src.Read(buffer)
 		if more > 0 {
 			if _, err := dst.Write(buffer[:more]); err != nil {

@@ -39,8 +39,9 @@ type WebSocket struct {
 	mask [4]byte
 	at   int // in mask
 
-	mu        sync.Mutex // guards writes
-	out       []byte
+	mu        sync.Mutex        // guards writes
+	out       []byte            // nil: nothing is held
+	taken     *[sendAtOnce]byte // of the pool, what out began with
 	gathering bool
 	closed    bool
 }
@@ -114,53 +115,76 @@ func (s *WebSocket) Pending() bool {
 	return s.in.Buffered() == 0 && pending(s.conn)
 }
 
-// next reads headers up to a frame with data.
+// next reads headers up to a frame with data. What has not arrived whole stays where it
+// is: a read that may not wait is tried again.
 func (s *WebSocket) next() error {
-	var h [8]byte
-	if _, err := io.ReadFull(s.in, h[:2]); err != nil {
+	h, err := s.peek(2)
+	if err != nil {
 		return err
 	}
-	op, length := h[0]&0xf, uint64(h[1]&0x7f)
+	op, short := h[0]&0xf, h[1]&0x7f
 	if h[0]&0x70 != 0 || h[1]&0x80 == 0 {
 		return errors.New("read frame: it is compressed, or not masked")
 	}
-	switch length {
+	size := 2 + len(s.mask)
+	switch short {
 	case 126:
-		if _, err := io.ReadFull(s.in, h[:2]); err != nil {
-			return noEOF(err)
-		}
-		length = uint64(binary.BigEndian.Uint16(h[:]))
+		size += 2
 	case 127:
-		if _, err := io.ReadFull(s.in, h[:8]); err != nil {
-			return noEOF(err)
-		}
-		if length = binary.BigEndian.Uint64(h[:]); length > math.MaxInt64 {
+		size += 8
+	}
+	if h, err = s.peek(size); err != nil {
+		return err
+	}
+	length := uint64(short)
+	switch short {
+	case 126:
+		length = uint64(binary.BigEndian.Uint16(h[2:]))
+	case 127:
+		if length = binary.BigEndian.Uint64(h[2:]); length > math.MaxInt64 {
 			return errors.New("read frame: its length is negative")
 		}
 	}
-	if _, err := io.ReadFull(s.in, s.mask[:]); err != nil {
-		return noEOF(err)
-	}
+	copy(s.mask[:], h[size-len(s.mask):])
 	s.at = 0
 	switch op {
 	case opContinuation, opText, opBinary:
 		s.left = length
-		return nil
+		return s.skip(size)
 	case opClose, opPing, opPong:
-		return s.control(op, length)
+		return s.control(op, size, length)
 	}
 	return fmt.Errorf("read frame: opcode %d is none", op)
 }
 
-// control reads a control frame and answers it.
-func (s *WebSocket) control(op byte, length uint64) error {
+// peek waits for n bytes and leaves them where they are.
+func (s *WebSocket) peek(n int) ([]byte, error) {
+	b, err := s.in.Peek(n)
+	if err != nil && len(b) > 0 {
+		err = noEOF(err)
+	}
+	return b, err
+}
+
+// skip passes over bytes that were peeked at.
+func (s *WebSocket) skip(n int) error {
+	_, err := s.in.Discard(n)
+	return err
+}
+
+// control reads a control frame behind a header of that size and answers it.
+func (s *WebSocket) control(op byte, header int, length uint64) error {
 	if length > maxControl {
 		return fmt.Errorf("read frame: a control frame of %d bytes", length)
 	}
+	whole, err := s.peek(header + int(length))
+	if err != nil {
+		return err
+	}
 	var b [maxControl]byte
-	payload := b[:length]
-	if _, err := io.ReadFull(s.in, payload); err != nil {
-		return noEOF(err)
+	payload := b[:copy(b[:], whole[header:])]
+	if err := s.skip(len(whole)); err != nil {
+		return err
 	}
 	unmask(payload, s.mask, 0)
 	switch op {
@@ -190,18 +214,34 @@ func (s *WebSocket) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *WebSocket) frame(op byte, payload []byte) error {
+// WriteBehind sends a head and what comes behind it as one message.
+func (s *WebSocket) WriteBehind(head, b []byte) error { return s.frame(opBinary, head, b) }
+
+func (s *WebSocket) frame(op byte, payload ...[]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return net.ErrClosed
 	}
-	return s.send(op, payload)
+	return s.send(op, payload...)
 }
 
-func (s *WebSocket) send(op byte, payload []byte) error {
+func (s *WebSocket) send(op byte, payload ...[]byte) error {
+	n := 0
+	for _, p := range payload {
+		n += len(p)
+	}
+	if len(s.out)+maxHead+n > sendAtOnce {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	if s.out == nil {
+		s.taken = sendPool.Get().(*[sendAtOnce]byte)
+		s.out = s.taken[:0]
+	}
 	b := append(s.out, 0x80|op)
-	switch n := len(payload); {
+	switch {
 	case n < 126:
 		b = append(b, byte(n))
 	case n <= math.MaxUint16:
@@ -209,23 +249,27 @@ func (s *WebSocket) send(op byte, payload []byte) error {
 	default:
 		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
 	}
-	s.out = append(b, payload...)
+	for _, p := range payload {
+		b = append(b, p...) // grows out of the pool's where a caller sends more at once
+	}
+	s.out = b
 	if s.gathering {
 		return nil
 	}
 	return s.flush()
 }
 
-// flush sends the frames that were made.
+// maxHead is the size of a server's largest header.
+const maxHead = 10
+
+// flush sends the frames that were made, and holds no memory then.
 func (s *WebSocket) flush() error {
-	if len(s.out) == 0 {
+	if s.out == nil {
 		return nil
 	}
 	_, err := write(s.conn, s.out)
-	if cap(s.out) > keepOut {
-		s.out = nil
-	}
-	s.out = s.out[:0]
+	sendPool.Put(s.taken)
+	s.out, s.taken = nil, nil
 	return err
 }
 

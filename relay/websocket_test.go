@@ -254,3 +254,36 @@ func contextGone() (context.Context, context.CancelFunc) {
 	cancel()
 	return ctx, cancel
 }
+
+// A client's TLS may end a record in the middle of a frame's header, while the session
+// takes only what has arrived.
+func TestHeadersThatRecordsCutLoseNothing(t *testing.T) {
+	client, gatewayClient := tlsPair(t)
+	gatewayHost, host := tlsPair(t)
+	var s Sessions
+	ended := make(chan End, 1)
+	stream := NewWebSocket(gatewayClient, bufio.NewReader(gatewayClient))
+	go func() { ended <- s.Run("x", stream, gatewayHost, 0) }()
+	if err := errors.Join(host.SetDeadline(time.Now().Add(20*time.Second)), client.SetDeadline(time.Now().Add(20*time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	whole := append(masked(ws.OpBinary, true, make([]byte, 100)), masked(ws.OpBinary, true, make([]byte, 100))...)
+	last := append(masked(ws.OpPong, true, []byte("heartbeat")), masked(ws.OpBinary, true, bytes.Repeat([]byte{7}, 300))...)
+	for cut := range 6 + 9 + 8 { // the headers and the pong's payload
+		if _, err := client.Write(append(bytes.Clone(whole), last[:cut]...)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(host, make([]byte, 200)); err != nil { // the rest was asked for in vain
+			t.Fatalf("before a header cut at %d: %v", cut, err)
+		}
+		if _, err := client.Write(last[cut:]); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 300)
+		if _, err := io.ReadFull(host, got); err != nil || bytes.Count(got, []byte{7}) != len(got) {
+			t.Fatalf("a header cut at %d: %x, %v", cut, got, err)
+		}
+	}
+	_ = client.Close() // the end is what is waited for
+	<-ended
+}

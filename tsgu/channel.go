@@ -2,6 +2,7 @@ package tsgu
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -51,9 +52,15 @@ type Channel struct {
 	in   *bufio.Reader
 	out  io.Writer
 	left int // bytes of the data packet being read
+	skip int // bytes to pass over before that
 
 	mu  sync.Mutex // guards out and buf
-	buf []byte
+	buf []byte     // the head of a packet; the whole of it for an out that takes no head
+}
+
+// behind is an out that can send a head and what follows it as one.
+type behind interface {
+	WriteBehind(head, b []byte) error
 }
 
 // window is how much is read ahead from the client, and the most that one data packet of
@@ -207,35 +214,60 @@ func (c *Channel) Read(b []byte) (int, error) {
 // client; it looks no further than the packet being read.
 func (c *Channel) Buffered() int { return min(c.left, c.in.Buffered()) }
 
-// next reads packets up to the next data.
+// next reads packets up to the next data. A head that has not arrived whole stays where
+// it is: a read that may not wait is tried again.
 func (c *Channel) next() error {
-	kind, size, err := readHeader(c.in, maxBody)
+	for c.skip > 0 {
+		n, err := c.in.Discard(c.skip)
+		if c.skip -= n; err != nil {
+			return noEOF(err)
+		}
+	}
+	head, err := c.peek(headerSize)
+	if err != nil {
+		return err
+	}
+	kind, size, err := readHeader(bytes.NewReader(head), maxBody)
 	if err != nil {
 		return err
 	}
 	switch kind {
 	case typeData:
-		var n [2]byte
-		if size < len(n) {
+		if size < dataHead-headerSize {
 			return fmt.Errorf("read data: %w", errShort)
 		}
-		if _, err := io.ReadFull(c.in, n[:]); err != nil {
-			return noEOF(err)
+		if head, err = c.peek(dataHead); err != nil {
+			return err
 		}
-		if c.left = int(binary.LittleEndian.Uint16(n[:])); c.left != size-len(n) {
-			return fmt.Errorf("read data: a packet of %d bytes says that it carries %d", size, c.left)
+		length := int(binary.LittleEndian.Uint16(head[headerSize:]))
+		if length != size-(dataHead-headerSize) {
+			return fmt.Errorf("read data: a packet of %d bytes says that it carries %d", size, length)
 		}
-		return nil
+		c.left = length
+		_, err = c.in.Discard(dataHead)
+		return err
 	case typeCloseChannel:
 		if err := c.send(encode(typeCloseReply, uint32(0), uint16(0), uint16(0))); err != nil {
 			return err
 		}
 		return io.EOF
 	case typeKeepalive:
-		_, err := c.in.Discard(size)
-		return noEOF(err)
+		c.skip = headerSize + size
+		return nil
 	}
 	return fmt.Errorf("read packet: type %#x came where data is due", kind)
+}
+
+// dataHead is what stands before a data packet's bytes.
+const dataHead = headerSize + 2
+
+// peek waits for n bytes and leaves them where they are.
+func (c *Channel) peek(n int) ([]byte, error) {
+	b, err := c.in.Peek(n)
+	if err != nil && len(b) > 0 {
+		err = noEOF(err)
+	}
+	return b, err
 }
 
 // Write sends bytes of the RDP stream, in one write to the client for each 32 KiB.
@@ -245,16 +277,24 @@ func (c *Channel) Write(b []byte) (int, error) {
 	sent := 0
 	for sent < len(b) {
 		part := b[sent:min(len(b), sent+window)]
-		c.buf = append(c.buf[:0], typeData, 0, 0, 0, 0, 0, 0, 0)
-		c.buf = binary.LittleEndian.AppendUint16(c.buf, uint16(len(part)))
-		c.buf = append(c.buf, part...)
-		binary.LittleEndian.PutUint32(c.buf[4:], uint32(len(c.buf)))
-		if _, err := c.out.Write(c.buf); err != nil {
+		if err := c.data(part); err != nil {
 			return sent, err
 		}
 		sent += len(part)
 	}
 	return sent, nil
+}
+
+// data sends one packet of them.
+func (c *Channel) data(part []byte) error {
+	c.buf = binary.LittleEndian.AppendUint32(append(c.buf[:0], typeData, 0, 0, 0), uint32(dataHead+len(part)))
+	c.buf = binary.LittleEndian.AppendUint16(c.buf, uint16(len(part)))
+	if out, ok := c.out.(behind); ok {
+		return out.WriteBehind(c.buf, part)
+	}
+	c.buf = append(c.buf, part...)
+	_, err := c.out.Write(c.buf)
+	return err
 }
 
 // CloseWrite tells the client that nothing more comes.

@@ -1,6 +1,7 @@
 package tsgu
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -244,3 +245,45 @@ func echo(s Stream, g Gate) error {
 }
 
 var _ Stream = net.Conn(nil)
+
+// halting is a stream that says between bytes that nothing more has arrived.
+type halting struct {
+	rest []byte
+	told bool
+}
+
+var errNotYet = errors.New("nothing more has arrived")
+
+func (h *halting) Read(b []byte) (int, error) {
+	if h.told = !h.told; h.told {
+		return 0, errNotYet
+	}
+	if len(h.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, h.rest[:1])
+	h.rest = h.rest[n:]
+	return n, nil
+}
+
+func TestAReadThatMayNotWaitLosesNothing(t *testing.T) {
+	var stream []byte
+	for _, p := range [][]byte{encode(typeData, uint16(2), []byte("ab")), encode(typeKeepalive, []byte("xyz")), encode(typeData, uint16(3), []byte("cde"))} {
+		stream = append(stream, p...)
+	}
+	c := &Channel{in: bufio.NewReader(&halting{rest: stream})}
+	var got []byte
+	for b := make([]byte, 10); ; {
+		n, err := c.Read(b)
+		got = append(got, b[:n]...)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil && !errors.Is(err, errNotYet) {
+			t.Fatal(err)
+		}
+	}
+	if string(got) != "abcde" {
+		t.Errorf("%q", got)
+	}
+}
