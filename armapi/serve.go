@@ -225,8 +225,7 @@ func (x *exchange) reply(resp Response) error {
 		return nil
 	}
 	h.Set("Content-Type", contentType(resp.Body))
-	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // the caller hung up: there is nobody left to tell
+	x.send(status, body)
 	return nil
 }
 
