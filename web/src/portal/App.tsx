@@ -6,6 +6,7 @@ import { SignInError, SignedIn, beginSignIn, cameBySignOut, finishSignIn, type T
 import { Notice } from '../pages/Notice'
 import { useDark } from '../theme'
 import { Arm } from './arm/arm'
+import { watchChanges } from './arm/changes'
 import { ServiceContext, type Service } from './arm/context'
 import { SignInExpired, asArmError } from './arm/errors'
 import { Live } from './arm/live'
@@ -99,6 +100,12 @@ function SignedInPortal({ who }: { who: SignedIn }) {
       (error: unknown) => setFailed(asArmError(error).message),
     )
   }, [arm, live, turn])
+  useEffect(() => {
+    if (!service) return
+    const control = new AbortController()
+    void watchChanges(arm, `/subscriptions/${service.subscription}`, (c) => live.hear(c), (working) => live.tellsOfChanges(working), control.signal)
+    return () => control.abort()
+  }, [arm, live, service])
   const retry = () => {
     setFailed('')
     setTurn(turn + 1)

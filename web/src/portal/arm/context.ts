@@ -1,6 +1,6 @@
 import { createContext, useCallback, useContext, useMemo, useSyncExternalStore } from 'react'
 import type { Arm } from './arm'
-import type { Known, Live, Load } from './live'
+import { listPace, type Known, type Live, type Load } from './live'
 
 /** What every page reaches the service by. */
 export interface Service {
@@ -20,7 +20,7 @@ export function useService(): Service {
 }
 
 /** How often what is looked at is asked for again, in milliseconds. */
-export const pace = { live: 3000, list: 10_000, slow: 60_000, once: 0 }
+export const pace = { live: 3000, list: listPace, slow: 60_000, once: 0 }
 
 const idle = () => () => undefined
 

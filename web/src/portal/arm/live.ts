@@ -1,7 +1,8 @@
 // What the pages show, kept fresh: one loader for a key however many look at it. Nothing
 // is asked while the browser tab is hidden; the last good answer stays while the
 // connection is lost, with its time.
-import { ArmError, asArmError } from './errors'
+import { concerns, type Change } from './changes'
+import { asArmError, type ArmError } from './errors'
 
 /** What is known of a thing now. */
 export interface Known<T> {
@@ -23,6 +24,9 @@ const nothing: Known<never> = { data: undefined, error: undefined, asOf: 0, load
 /** Longest pause after failures, in milliseconds. */
 const longestPause = 60_000
 
+/** How often lists are asked for while the service tells of changes, in milliseconds. */
+const toldPause = 60_000
+
 class Entry<T> {
   known: Known<T> = nothing
   readonly listeners = new Set<() => void>()
@@ -34,6 +38,8 @@ class Entry<T> {
   constructor(
     public load: Load<T>,
     public every: number,
+    /** Whether the service tells of changes. */
+    private readonly told: () => boolean,
   ) {}
 
   /** Asks now; while an answer is awaited, once more after it. */
@@ -70,7 +76,8 @@ class Entry<T> {
   private plan() {
     if (this.listeners.size === 0 || this.every === 0 || document.hidden) return
     const lastingRefusal = this.known.error !== undefined && [401, 403, 404].includes(this.known.error.status)
-    const pause = Math.min(this.every * 2 ** Math.min(this.failures, 4), longestPause)
+    const every = this.told() && this.every >= listPace ? Math.max(this.every, toldPause) : this.every
+    const pause = Math.min(every * 2 ** Math.min(this.failures, 4), longestPause)
     this.timer = setTimeout(() => void this.ask(), lastingRefusal ? longestPause : pause)
   }
 
@@ -87,8 +94,13 @@ class Entry<T> {
   }
 }
 
+/** What is asked for so seldom, in milliseconds, or more seldom is what the service tells of. */
+export const listPace = 10_000
+
 /** All that is kept fresh. */
 export class Live {
+  private told = false
+  private readonly hearing = new Set<(changes: Change[] | null) => void>()
   /** Each key has its own type, which those who watch it know. */
   private readonly entries = new Map<string, Entry<unknown>>()
 
@@ -102,7 +114,7 @@ export class Live {
 
   private entry<T>(key: string, load: Load<T>, every: number): Entry<T> {
     let e = this.entries.get(key) as Entry<T> | undefined
-    if (!e) this.entries.set(key, (e = new Entry(load, every)) as Entry<unknown>)
+    if (!e) this.entries.set(key, (e = new Entry(load, every, () => this.told)) as Entry<unknown>)
     e.load = load
     return e
   }
@@ -124,6 +136,31 @@ export class Live {
   /** What is known now. */
   known<T>(key: string): Known<T> {
     return (this.entries.get(key)?.known as Known<T> | undefined) ?? nothing
+  }
+
+  /** Takes the service's word on what has changed; null: anything may have. */
+  hear(changes: Change[] | null): void {
+    this.hearing.forEach((h) => h(changes))
+    if (!changes) return this.reload('')
+    for (const [key, e] of this.entries) if (e.listeners.size > 0 && !this.own.has(key) && changes.some((c) => concerns(key, c))) void e.ask()
+  }
+
+  /** Whether that word comes. */
+  tellsOfChanges(working: boolean): void {
+    this.told = working
+  }
+
+  /** Keys whose watchers take changes in themselves, for lists too long to be asked for at each. */
+  private readonly own = new Set<string>()
+
+  /** Has a watcher of a key hear of changes in place of a new question for the whole; the result ends that. */
+  listen(key: string, hear: (changes: Change[] | null) => void): () => void {
+    this.own.add(key)
+    this.hearing.add(hear)
+    return () => {
+      this.own.delete(key)
+      this.hearing.delete(hear)
+    }
   }
 
   /** Asks again for every watched thing whose key holds a text, in any case: after a change. */

@@ -4,11 +4,12 @@ import { access } from './en/access'
 import { add } from './en/add'
 import { frame } from './en/frame'
 import { monitor } from './en/monitor'
+import { overview } from './en/overview'
 import { publish } from './en/publish'
 import { resources } from './en/resources'
 import { search } from './en/search'
 
-export const portalTexts = { access, add, frame, monitor, publish, resources, search }
+export const portalTexts = { access, add, frame, monitor, overview, publish, resources, search }
 
 /** What a translation has. */
 export type PortalTexts = typeof portalTexts
