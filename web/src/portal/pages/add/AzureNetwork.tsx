@@ -1,0 +1,73 @@
+// Network and security of Azure virtual machines.
+import { Checkbox, Field, Link, MessageBar, MessageBarBody, Radio, RadioGroup } from '@fluentui/react-components'
+import { useState } from 'react'
+import { sameID } from '../../arm/ids'
+import { href } from '../../router'
+import { portalTexts } from '../../texts/en'
+import { At, BoundCheck, BoundRadio, BoundSelect, choicesOf } from './Bound'
+import { useAzureChoices } from './choices'
+import { useWizard } from './wizard'
+
+const t = portalTexts.add
+
+export function AzureNetwork() {
+  const { draft } = useWizard()
+  const of = useAzureChoices(draft.location, draft.resourceGroup)
+  const here = of.networks.data?.filter((n) => sameID(n.location ?? '', draft.location))
+  const network = here?.find((n) => sameID(n.id, draft.virtualNetwork))
+  const groups = of.securityGroups.data?.filter((g) => sameID(g.location ?? '', draft.location)) ?? []
+  return (
+    <>
+      <BoundSelect name="virtualNetwork" required none={t.noneOffered} of={here?.map((n) => ({ value: n.id, text: n.name })) ?? []} change={(virtualNetwork) => ({ virtualNetwork, subnet: onlySubnet(here?.find((n) => n.id === virtualNetwork)?.properties.subnets) })} />
+      {here?.length === 0 && (
+        <span>
+          {t.noNetworks}{' '}
+          <Link inline href={href('networks')}>
+            {t.createNetwork}
+          </Link>
+        </span>
+      )}
+      {network && <BoundSelect name="subnet" required none={t.noneOffered} of={network.properties.subnets?.map((s) => ({ value: s.name, text: t.subnetOf(s.name, s.properties.addressPrefix ?? s.properties.addressPrefixes?.join(', ') ?? '') })) ?? []} />}
+      <BoundRadio name="networkSecurityGroup" of={choicesOf(t.nsg)} hint={t.nsgHints[draft.networkSecurityGroup]} change={(networkSecurityGroup) => ({ networkSecurityGroup, ...(networkSecurityGroup === 'Basic' ? {} : { publicInboundPorts: [], portsConfirmed: false }) })} />
+      {draft.networkSecurityGroup === 'Advanced' && <BoundSelect name="networkSecurityGroupId" required none={t.noneOffered} of={groups.map((g) => ({ value: g.id, text: g.name }))} />}
+      {draft.networkSecurityGroup === 'Basic' && <Ports />}
+    </>
+  )
+}
+
+/** The only subnet there is, or none yet. */
+export const onlySubnet = (subnets: { name: string }[] | undefined) => (subnets?.length === 1 ? (subnets[0]?.name ?? '') : '')
+
+function Ports() {
+  const { draft, set, finding } = useWizard()
+  const ports = draft.publicInboundPorts
+  const [open, setOpen] = useState(ports.length > 0)
+  const error = finding('publicInboundPorts')
+  const answer = (yes: boolean) => {
+    setOpen(yes)
+    set({ publicInboundPorts: yes ? [3389] : [], portsConfirmed: false })
+  }
+  return (
+    <At field="publicInboundPorts">
+      <Field label={t.fields.publicInboundPorts} hint={t.portsHint} {...(error ? { validationMessage: error, validationState: 'error' as const } : {})}>
+        <RadioGroup layout="horizontal-stacked" value={open ? 'yes' : 'no'} onChange={(_, d) => answer(d.value === 'yes')}>
+          <Radio value="no" label={t.portsNo} />
+          <Radio value="yes" label={t.portsYes} />
+        </RadioGroup>
+      </Field>
+      {open && (
+        <>
+          <div role="group" aria-label={t.fields.publicInboundPorts}>
+            {choicesOf(t.ports).map((p) => (
+              <Checkbox key={p.value} label={p.text} checked={ports.includes(Number(p.value))} onChange={(_, d) => set({ publicInboundPorts: d.checked ? [...ports, Number(p.value)] : ports.filter((x) => x !== Number(p.value)) })} />
+            ))}
+          </div>
+          <MessageBar intent="warning" layout="multiline">
+            <MessageBarBody>{t.portsWarning}</MessageBarBody>
+          </MessageBar>
+          <BoundCheck name="portsConfirmed" />
+        </>
+      )}
+    </At>
+  )
+}

@@ -1,0 +1,45 @@
+// Domain to join.
+import { Field, Radio, RadioGroup } from '@fluentui/react-components'
+import { portalTexts } from '../../texts/en'
+import { At, BoundRadio, BoundSecret, BoundText, choicesOf } from './Bound'
+import { stacked } from './draft'
+import { useWizard } from './wizard'
+
+const t = portalTexts.add
+
+export function Domain() {
+  const { draft } = useWizard()
+  const stack = stacked(draft)
+  const choices = choicesOf(t.directories, ['MicrosoftEntraID', 'ActiveDirectory', '']).filter((c) => !stack || c.value === 'ActiveDirectory')
+  return (
+    <>
+      <BoundRadio name="directory" of={choices} hint={stack ? t.directoryStack : undefined} />
+      {draft.directory === 'ActiveDirectory' && <ActiveDirectory />}
+    </>
+  )
+}
+
+function ActiveDirectory() {
+  const { draft, set } = useWizard()
+  return (
+    <>
+      <BoundText name="adDomainJoinUPN" type="email" required hint={t.upnHint} placeholder="join@example.org" />
+      <BoundSecret name="adDomainJoinPassword" required />
+      <BoundSecret name="adDomainJoinConfirmPassword" required />
+      <At field="specifyDomain">
+        <Field label={t.fields.specifyDomain} hint={t.specifyHint}>
+          <RadioGroup layout="horizontal-stacked" value={draft.specifyDomain ? 'yes' : 'no'} onChange={(_, d) => set({ specifyDomain: d.value === 'yes' })}>
+            <Radio value="yes" label={portalTexts.frame.yes} />
+            <Radio value="no" label={portalTexts.frame.no} />
+          </RadioGroup>
+        </Field>
+      </At>
+      {draft.specifyDomain && (
+        <>
+          <BoundText name="domain" hint={t.domainHint} />
+          <BoundText name="organizationalUnitPath" hint={t.ouHint} />
+        </>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,56 @@
+// Begins the run, once: a lost answer does not make it begin twice.
+import { useRef, useState } from 'react'
+import { useService } from '../../arm/context'
+import { asArmError } from '../../arm/errors'
+import { nameOf } from '../../arm/ids'
+import type { AddedSessionHosts } from '../../arm/types-wizard'
+import { act } from '../../frame/notifications'
+import { go, href } from '../../router'
+import { portalTexts } from '../../texts/en'
+import { bodyOf, keep } from './draft'
+import { useWizard } from './wizard'
+
+const t = portalTexts.add
+
+/** A deployment's name that no other has. */
+export function deploymentName(prefix: string, now: Date, random: string): string {
+  const at = now.toISOString().replace(/\D/g, '').slice(0, 14)
+  return `addSessionHosts-${prefix.toLowerCase()}-${at}-${random}`
+}
+
+/** The address of a run's page. */
+export const runAddress = (pool: string, deployment: string) => href('run', `${pool}/sessionHostRuns/${deployment}`)
+
+/** Whether the run can begin, and how. */
+export function useCreate(): { ready: boolean; create: () => void } {
+  const { arm } = useService()
+  const { pool, draft, secrets, passed } = useWizard()
+  const [busy, setBusy] = useState(false)
+  const name = useRef('')
+  const begin = async () => {
+    name.current ||= deploymentName(draft.namePrefix.trim(), new Date(), crypto.randomUUID().slice(0, 4))
+    try {
+      const added = await arm.post<AddedSessionHosts>(`${pool.id}/addSessionHosts`, { ...bodyOf(draft, secrets), deploymentName: name.current })
+      return nameOf(added.deploymentId ?? name.current)
+    } catch (thrown) {
+      const error = asArmError(thrown)
+      // Its answer was lost, and now the run is there: it had begun.
+      if (error.code === 'DeploymentActive') return name.current
+      if (!error.lost) name.current = ''
+      throw error
+    }
+  }
+  const create = () => {
+    let begun = ''
+    setBusy(true)
+    void act(t.adding(draft.numberOfVirtualMachines ?? 0, pool.name), async () => {
+      begun = await begin()
+    }).then((error) => {
+      setBusy(false)
+      if (error) return
+      keep(pool.id, null)
+      go(runAddress(pool.id, begun))
+    })
+  }
+  return { ready: passed && !busy, create }
+}
