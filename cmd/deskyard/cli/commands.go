@@ -23,8 +23,9 @@ type Commands struct {
 	// As in az desktopvirtualization hostpool …, for those who have it in their fingers.
 	Desktopvirtualization desktopCommandSet `cmd:"" hidden:"" help:"The same commands under az's name."`
 
-	Explain explainCommands `cmd:"" help:"Explain what the service decided." group:"desktops"`
-	Whatif  whatIfCommand   `cmd:"" help:"Say which session host a user would get, and why; nothing happens." group:"desktops"`
+	Overview overviewCommand `cmd:"" help:"Count host pools, session hosts by status, sessions, keys about to expire and deployments." group:"desktops"`
+	Explain  explainCommands `cmd:"" help:"Explain what the service decided." group:"desktops"`
+	Whatif   whatIfCommand   `cmd:"" help:"Say which session host a user would get, and why; nothing happens." group:"desktops"`
 
 	Group groupCommands `cmd:"" help:"Resource groups." group:"resources"`
 	Rest  restCommand   `cmd:"" help:"Send any request to the service." group:"resources"`

@@ -75,6 +75,7 @@ func TestCommandsSendTheRequestsOfTheAPI(t *testing.T) {
 		"hostpool update -g g -n hp --description null --tags": {`PATCH /hostPools/hp {"properties":{"description":null},"tags":{}}`},
 		"hostpool update -g g -n hp --set friendlyName=now tags.new=2 --ring 1": {
 			"GET /hostPools/hp", `PATCH /hostPools/hp {"properties":{"friendlyName":"now","ring":1},"tags":{"keep":"1","new":"2"}}`},
+		"overview":                   {"GET /subscriptions/s/providers/Microsoft.DesktopVirtualization/overview"},
 		"workspace create -g g -n w": {"GET /subscriptions/s/resourceGroups/g", `PUT /workspaces/w {"location":"eastus"}`},
 	} {
 		err := runCommand(t.Context(), io.Discard, io.Discard, append(strings.Fields(line), "-o", "none")...)
