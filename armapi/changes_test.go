@@ -1,11 +1,14 @@
 package armapi
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
 )
 
@@ -53,6 +56,20 @@ func TestWhoWaitsForChangesIsToldOfThoseThatTheyMayRead(t *testing.T) {
 	}
 	if p := d.must(200, "GET", changesAt+"&since=0badf00d.1", ""); p["all"] != true {
 		t.Errorf("a cursor of another process: %v", p)
+	}
+}
+
+func TestTheRevocationOfAKeyIsAChangeOfItsPool(t *testing.T) {
+	d := newDesk(t)
+	d.pool("hp1", "")
+	pool := d.must(200, "GET", dv("hostPools/hp1"), "")["objectId"].(string)
+	d.tx(func(ctx context.Context, tx deskyard.Tx) error {
+		return tx.PutRegistrationKey(ctx, deskyard.RegistrationKey{ID: guid(50), PoolID: poolID("hp1"), Pool: pool, CreatedAt: d.now(), ExpiresAt: d.now().Add(time.Hour)})
+	})
+	_, cursor := told(d.must(200, "GET", changesAt, ""))
+	d.must(200, "POST", dv("hostPools/hp1/revokeRegistrationKey"), fmt.Sprintf(`{"keyId":%q}`, guid(50)))
+	if ids, _ := told(d.must(200, "GET", changesAt+"&since="+cursor, "")); len(ids) != 1 || !strings.HasSuffix(ids[0], "/hostpools/hp1") {
+		t.Errorf("told of %v", ids)
 	}
 }
 

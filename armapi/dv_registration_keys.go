@@ -114,6 +114,7 @@ func (s *Server) revokeRegistrationKey(ctx context.Context, q *Request) (Respons
 	if err != nil {
 		return Response{}, err
 	}
+	s.Changed([]arm.ResourceID{q.ID}) // keys are no resources: whoever shows the pool looks again
 	names := []string{}
 	for _, h := range revoked {
 		s.fleet.Drop(h.ObjectID, h.RevokedReason)
