@@ -63,14 +63,17 @@ type behind interface {
 	WriteBehind(head, b []byte) error
 }
 
-// window is how much is read ahead from the client, and the most that one data packet of
-// ours carries: a TLS record and its frame, twice over.
-const window = 32 << 10
+// window is the most that one data packet of ours carries; ahead is how much is read of the
+// client at once, which an idle session holds: TLS gives one record at most.
+const (
+	window = 32 << 10
+	ahead  = 16 << 10
+)
 
 // Accept answers a client's packets on stream until its channel stands. The caller sets
 // deadlines on the stream, and closes it.
 func Accept(ctx context.Context, stream io.ReadWriter, gate Gate) (*Channel, error) {
-	c := &Channel{in: bufio.NewReaderSize(stream, window), out: stream}
+	c := &Channel{in: bufio.NewReaderSize(stream, ahead), out: stream}
 	auth, err := c.handshake()
 	if err != nil {
 		return nil, err
