@@ -102,6 +102,10 @@ e2e-federation: build ## people of Samba's Active Directory and of an OpenID pro
 e2e-connect: web ## a person's work in a desktop, in headless Chromium, against a real xrdp (root; skips without)
 	./e2e/connect/run
 
+.PHONY: e2e-portal
+e2e-portal: web build ## an administrator's day in the portal, in headless Chromium
+	./e2e/portal/run
+
 .PHONY: e2e-sessions
 e2e-sessions: build packages ## live sessions while everything around them fails, and hostile clients (root; skips without)
 	./e2e/sessions/run

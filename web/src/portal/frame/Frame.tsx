@@ -56,7 +56,7 @@ export function Frame({ user, signOut }: { user: string; signOut: () => void }) 
       </header>
       <div className={styles.body}>
         <Navigation />
-        <main ref={main} tabIndex={-1} className={styles.main}>
+        <main ref={main} id="main" tabIndex={-1} className={styles.main}>
           <Shown />
         </main>
       </div>

@@ -88,7 +88,7 @@ export function Page(p: Props) {
       </Breadcrumb>
       <div className={styles.head}>
         <h1 ref={heading} tabIndex={-1} className={styles.title}>
-          {p.title}
+          {p.title || (p.known?.error ? t.errorTitle : t.loading)}
         </h1>
         {p.under && <Text className={styles.under}>{p.under}</Text>}
       </div>

@@ -1,0 +1,41 @@
+// Every page of the portal, opened by its address: light and dark, wide and narrow. Nothing
+// is wrong in the browser's eyes or axe's, and nothing has to be scrolled sideways.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { violations } from './axe.mjs'
+import { about, eachLook, go, page, say, settled, shot, signIn, tell } from './stage.mjs'
+
+/** The names of the pages, as the portal has them. */
+const names = [...readFileSync(new URL('../../web/src/portal/pages/index.ts', import.meta.url), 'utf8').matchAll(/^ +'?(\w*)'?: page\(/gm)].map((m) => m[1])
+const found = new Map()
+
+const addressOf = (name) => `#/${name}${about.places[name] ?? ''}${name === 'search' ? '?q=hp' : ''}`
+
+/** Keeps what is wrong, with the looks in which it is: most is wrong in each. */
+const wrong = (name, how, what) => found.set(`${name}: ${what}`, [...(found.get(`${name}: ${what}`) ?? []), how])
+
+async function look(name) {
+  await page.reload() // the address alone leads here
+  await settled()
+  await eachLook(async (how, width) => {
+    await shot(`page-${name || 'overview'}-${how}`)
+    for (const v of await violations(name, page)) wrong(name, how, v)
+    const wide = await page.evaluate(() => [document.documentElement, document.querySelector('main')].map((e) => e.scrollWidth - e.clientWidth))
+    if (Math.max(...wide) > 0) wrong(name, how, `is too wide by ${wide[0]}, its content by ${wide[1]}, in a window of ${width}`)
+    for (const alert of await page.locator('main [role=alert]').allInnerTexts()) wrong(name, how, `says ${alert.replaceAll('\n', ' ')}`)
+    if ((await page.getByRole('heading', { name: 'There is no such page' }).count()) > 0) wrong(name, how, 'there is no such page')
+    if ((await page.title()) === 'Deskyard') wrong(name, how, 'has no title of its own')
+  })
+}
+
+await tell(async () => {
+  assert.ok(names.length > 15, 'the list of pages could not be read')
+  await signIn()
+  for (const name of names) {
+    await go(addressOf(name))
+    await look(name)
+  }
+  say(`${names.length} pages were looked at, each in four looks: ${names.map((n) => n || 'overview').join(', ')}`)
+  for (const [what, looks] of found) say(`${what} (${looks.join(', ')})`)
+  assert.equal(found.size, 0, 'something is wrong with pages')
+})
