@@ -1,10 +1,11 @@
 // Network and security of Azure virtual machines.
-import { Checkbox, Field, Link, MessageBar, MessageBarBody, Radio, RadioGroup } from '@fluentui/react-components'
+import { Checkbox, Link, MessageBar, MessageBarBody } from '@fluentui/react-components'
 import { useState } from 'react'
 import { sameID } from '../../arm/ids'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { At, BoundCheck, BoundRadio, BoundSelect, choicesOf } from './Bound'
+import { Choices } from './Choices'
 import { useAzureChoices } from './choices'
 import { useWizard } from './wizard'
 
@@ -42,19 +43,13 @@ function Ports() {
   const { draft, set, finding } = useWizard()
   const ports = draft.publicInboundPorts
   const [open, setOpen] = useState(ports.length > 0)
-  const error = finding('publicInboundPorts')
   const answer = (yes: boolean) => {
     setOpen(yes)
     set({ publicInboundPorts: yes ? [3389] : [], portsConfirmed: false })
   }
   return (
     <At field="publicInboundPorts">
-      <Field label={t.fields.publicInboundPorts} hint={t.portsHint} {...(error ? { validationMessage: error, validationState: 'error' as const } : {})}>
-        <RadioGroup layout="horizontal-stacked" value={open ? 'yes' : 'no'} onChange={(_, d) => answer(d.value === 'yes')}>
-          <Radio value="no" label={t.portsNo} />
-          <Radio value="yes" label={t.portsYes} />
-        </RadioGroup>
-      </Field>
+      <Choices label={t.fields.publicInboundPorts} hint={t.portsHint} error={finding('publicInboundPorts')} of={[{ value: 'no', text: t.portsNo }, { value: 'yes', text: t.portsYes }]} value={open ? 'yes' : 'no'} change={(v) => answer(v === 'yes')} />
       {open && (
         <>
           <div role="group" aria-label={t.fields.publicInboundPorts}>

@@ -1,9 +1,9 @@
 // Fields of the wizard, bound to what is typed under their own name. A finding of that
 // name shows at the field and leads to it.
-import { Field, Radio, RadioGroup } from '@fluentui/react-components'
 import type { ReactNode } from 'react'
 import { CheckField, NumberField, SelectField, TextField } from '../../frame/Fields'
 import { portalTexts } from '../../texts/en'
+import { Choices } from './Choices'
 import type { Draft, Field as Name, Secrets } from './draft'
 import { useWizard } from './wizard'
 
@@ -96,13 +96,7 @@ export function BoundRadio(p: Common<NamesOf<string>> & { of: readonly { value: 
   const { label, hint, error } = useCommon(p)
   return (
     <At field={p.name}>
-      <Field label={label} {...(hint ? { hint } : {})} {...(error ? { validationMessage: error, validationState: 'error' as const } : {})}>
-        <RadioGroup layout="horizontal-stacked" value={w.draft[p.name]} onChange={(_, d) => w.set(p.change ? p.change(d.value) : { [p.name]: d.value })}>
-          {p.of.map((o) => (
-            <Radio key={o.value} value={o.value} label={o.text} disabled={o.disabled ?? false} />
-          ))}
-        </RadioGroup>
-      </Field>
+      <Choices label={label} hint={hint} error={error} of={p.of} value={w.draft[p.name]} change={(v) => w.set(p.change ? p.change(v) : { [p.name]: v })} />
     </At>
   )
 }

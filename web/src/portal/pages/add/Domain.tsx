@@ -1,7 +1,7 @@
 // Domain to join.
-import { Field, Radio, RadioGroup } from '@fluentui/react-components'
 import { portalTexts } from '../../texts/en'
 import { At, BoundRadio, BoundSecret, BoundText, choicesOf } from './Bound'
+import { Choices } from './Choices'
 import { stacked } from './draft'
 import { useWizard } from './wizard'
 
@@ -27,12 +27,7 @@ function ActiveDirectory() {
       <BoundSecret name="adDomainJoinPassword" required />
       <BoundSecret name="adDomainJoinConfirmPassword" required />
       <At field="specifyDomain">
-        <Field label={t.fields.specifyDomain} hint={t.specifyHint}>
-          <RadioGroup layout="horizontal-stacked" value={draft.specifyDomain ? 'yes' : 'no'} onChange={(_, d) => set({ specifyDomain: d.value === 'yes' })}>
-            <Radio value="yes" label={portalTexts.frame.yes} />
-            <Radio value="no" label={portalTexts.frame.no} />
-          </RadioGroup>
-        </Field>
+        <Choices label={t.fields.specifyDomain} hint={t.specifyHint} of={[{ value: 'yes', text: portalTexts.frame.yes }, { value: 'no', text: portalTexts.frame.no }]} value={draft.specifyDomain ? 'yes' : 'no'} change={(v) => set({ specifyDomain: v === 'yes' })} />
       </At>
       {draft.specifyDomain && (
         <>

@@ -79,7 +79,7 @@ export type Field = keyof Draft | keyof Secrets
 export function newDraft(pool: string): Draft {
   return {
     resourceGroup: parseID(pool).group, namePrefix: '', virtualMachineType: kinds.azure,
-    location: '', availabilityOption: 'None', availabilityZones: [], availabilitySetName: '', securityType: 'TrustedLaunch', secureBoot: true, vTPM: true, integrityMonitoring: false,
+    location: '', availabilityOption: 'None', availabilityZones: [], availabilitySetName: '', securityType: 'Standard', secureBoot: false, vTPM: false, integrityMonitoring: false,
     imageReference: null, size: '', hibernate: false, numberOfVirtualMachines: 1, osDiskType: 'Premium_LRS', osDiskSizeGB: 0, confidentialComputeEncryption: false, bootDiagnostics: 'Managed', bootDiagnosticsStorageUri: '',
     customLocation: '', virtualProcessorCount: 4, memoryType: 'Static', memoryMB: 8, minimumMemoryMB: 4, maximumMemoryMB: 16, targetMemoryBuffer: 20, logicalNetwork: '',
     virtualNetwork: '', subnet: '', networkSecurityGroup: 'None', networkSecurityGroupId: '', publicInboundPorts: [], portsConfirmed: false,

@@ -1,6 +1,6 @@
 // What the service finds wrong, by tab and field.
 import type { ArmError, Finding } from '../../arm/errors'
-import type { Draft, Field, Secrets } from './draft'
+import { stacked, type Draft, type Field, type Secrets } from './draft'
 
 /** The wizard's tabs in their order. */
 export const tabs = ['basics', 'machines', 'tags', 'review'] as const
@@ -36,14 +36,31 @@ export function sorted(error: ArmError): { found: Found[]; others: Finding[] } {
   return { found, others }
 }
 
-/** What the page itself can tell: the service compares passwords only where both are given. */
-export function ownFindings(d: Draft, s: Secrets, texts: { differ: string }): Found[] {
+/** Values that must be chosen, of each kind. */
+const chosen = {
+  azure: ['location', 'imageReference', 'size', 'virtualNetwork'],
+  stack: ['customLocation', 'imageReference', 'logicalNetwork'],
+} as const
+
+/**
+ * What the page itself can tell, in plainer words than the service has for something empty.
+ * The service compares passwords only where both are given.
+ */
+export function ownFindings(d: Draft, s: Secrets, texts: { differ: string; choose: (field: string) => string }): Found[] {
   const found: Found[] = []
-  if (s.password && s.password !== s.confirmPassword) found.push({ tab: 'machines', field: 'confirmPassword', message: texts.differ })
-  if (d.directory === 'ActiveDirectory' && s.adDomainJoinPassword && s.adDomainJoinPassword !== s.adDomainJoinConfirmPassword)
-    found.push({ tab: 'machines', field: 'adDomainJoinConfirmPassword', message: texts.differ })
+  const add = (field: Field, message: string) => found.push({ tab: 'machines', field, message })
+  for (const field of chosen[stacked(d) ? 'stack' : 'azure']) if (!d[field]) add(field, texts.choose(field))
+  if (!stacked(d) && d.virtualNetwork && !d.subnet) add('subnet', texts.choose('subnet'))
+  if (s.password && s.password !== s.confirmPassword) add('confirmPassword', texts.differ)
+  if (d.directory === 'ActiveDirectory' && s.adDomainJoinPassword && s.adDomainJoinPassword !== s.adDomainJoinConfirmPassword) add('adDomainJoinConfirmPassword', texts.differ)
   return found
 }
 
-/** One finding of each, the page's own first. */
-export const joined = (own: Found[], theirs: Found[]) => [...own, ...theirs.filter((t) => !own.some((o) => o.field === t.field))]
+/** Findings of the service that only follow from another one: of a network's place while none is chosen. */
+const follows: Partial<Record<Field, Field[]>> = { virtualNetwork: ['subnet'], subnet: ['virtualNetwork'] }
+
+/** One finding of each field, the page's own first. */
+export function joined(own: Found[], theirs: Found[]): Found[] {
+  const told = new Set(own.flatMap((o) => [o.field, ...(follows[o.field] ?? [])]))
+  return [...own, ...theirs.filter((t) => !told.has(t.field))]
+}

@@ -8,6 +8,7 @@ import { bodyOf, keep, kept, newDraft, noSecrets, type Draft, type Field, type S
 import { joined, ownFindings, sorted, tabs, type Found, type TabName } from './findings'
 
 const t = portalTexts.add
+const ownTexts = { differ: t.differ, choose: (field: string) => t.choose((t.fields as Record<string, string>)[field] ?? field) }
 
 /** What became of the last check. */
 export interface Check {
@@ -87,7 +88,7 @@ export function useWizardOf(pool: PoolBasics, tab: TabName): Wizard {
 
   const validate = useCallback(() => {
     const mine = ++turn.current
-    const own = ownFindings(draft, secrets, t)
+    const own = ownFindings(draft, secrets, ownTexts)
     setEdited(new Set())
     setCheck((c) => ({ ...c, busy: true, of: now }))
     arm.post<AddedSessionHosts>(`${pool.id}/validateSessionHosts`, JSON.parse(now)).then(

@@ -16,6 +16,7 @@ export const add = {
   mayNotText: (action: string, scope: string) => `You lack the permission ${action} on ${scope}. Ask an administrator for the roles Desktop Virtualization Host Pool Contributor and Virtual Machine Contributor, or Contributor.`,
   noneOffered: 'Choose…',
   differ: 'The passwords differ.',
+  choose: (field: string) => `Nothing is chosen yet for “${field}”.`,
   kept: 'What you typed earlier in this browser session is here again. Passwords are never kept: type them again.',
   latest: 'latest',
 
