@@ -10,7 +10,7 @@ func (c *runCheck) place() {
 	m := c.run.Machines
 	if m.Location != "" && c.facts.Network != nil && !strings.EqualFold(m.Location, c.facts.Network.Location) {
 		c.fault("virtualMachines.location", "The virtual machines' location %q must be the virtual network's, which is %q.", m.Location, c.facts.Network.Location)
-	} else if !c.facts.Known && (c.facts.Network != nil || m.Location != "") { // or the missing network says it already
+	} else if !c.facts.Known && c.facts.Network != nil { // a missing network is told by itself, and the location is its
 		c.fault("virtualMachines.location", "The location %q does not exist in this service.", c.facts.Location)
 	}
 	switch strings.ToLower(m.Availability) {

@@ -146,6 +146,7 @@ func (f *runFacts) readSubnets(ctx context.Context, reader deskyard.Reader, r *A
 		f.subnet = f.named(n.LogicalNetwork, "Microsoft.AzureStackHCI", "logicalNetworks")
 		network = f.subnet
 	} else {
+		f.Location = strings.ToLower(r.Run.Machines.Location) // until the network, which may be missing, says it
 		network = f.named(n.VirtualNetwork, "Microsoft.Network", "virtualNetworks")
 		if !network.IsZero() && n.Subnet != "" {
 			f.subnet = network.Child("subnets", parsedName(n.Subnet))
