@@ -19,7 +19,7 @@ interface Answer {
 export type Hear = (changes: Change[] | null) => void
 
 const firstPause = 1000
-const longestPause = 60_000
+const longestPause = 10_000
 
 /** Waits for changes below a scope until the signal says stop. up tells whether they come. */
 export async function watchChanges(arm: Arm, scope: string, hear: Hear, up: (working: boolean) => void, signal: AbortSignal): Promise<void> {

@@ -99,7 +99,8 @@ export const listPace = 10_000
 
 /** All that is kept fresh. */
 export class Live {
-  private told = false
+  /** Unknown before the first answer. */
+  private told: boolean | undefined
   private readonly hearing = new Set<(changes: Change[] | null) => void>()
   /** Each key has its own type, which those who watch it know. */
   private readonly entries = new Map<string, Entry<unknown>>()
@@ -114,7 +115,7 @@ export class Live {
 
   private entry<T>(key: string, load: Load<T>, every: number): Entry<T> {
     let e = this.entries.get(key) as Entry<T> | undefined
-    if (!e) this.entries.set(key, (e = new Entry(load, every, () => this.told)) as Entry<unknown>)
+    if (!e) this.entries.set(key, (e = new Entry(load, every, () => this.told === true)) as Entry<unknown>)
     e.load = load
     return e
   }
@@ -145,9 +146,11 @@ export class Live {
     for (const [key, e] of this.entries) if (e.listeners.size > 0 && !this.own.has(key) && changes.some((c) => concerns(key, c))) void e.ask()
   }
 
-  /** Whether that word comes. */
+  /** Whether that word comes. When it ends or comes again, all that is looked at is asked for: the connection was lost, or is back. */
   tellsOfChanges(working: boolean): void {
+    const turned = this.told !== undefined && this.told !== working
     this.told = working
+    if (turned) this.reload('')
   }
 
   /** Keys whose watchers take changes in themselves, for lists too long to be asked for at each. */
