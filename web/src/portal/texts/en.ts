@@ -7,9 +7,10 @@ import { monitor } from './en/monitor'
 import { overview } from './en/overview'
 import { publish } from './en/publish'
 import { resources } from './en/resources'
+import { scaling } from './en/scaling'
 import { search } from './en/search'
 
-export const portalTexts = { access, add, frame, monitor, overview, publish, resources, search }
+export const portalTexts = { access, add, frame, monitor, overview, publish, resources, scaling, search }
 
 /** What a translation has. */
 export type PortalTexts = typeof portalTexts

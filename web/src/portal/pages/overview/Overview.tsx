@@ -38,7 +38,9 @@ export default function Overview() {
 function Begin() {
   return (
     <section>
-      <Subtitle2 as="h2">{t.begin}</Subtitle2>
+      <Subtitle2 as="h2" block>
+        {t.begin}
+      </Subtitle2>
       <Text block>{t.beginText}</Text>
       <CommandButton command={{ key: 'create', text: t.createPool, primary: true, to: href('hostpools-new') }} />
     </section>
@@ -82,7 +84,9 @@ function Needs({ summary }: { summary: Summary }) {
   const needs = needsOf(summary)
   return (
     <section aria-label={t.wrong}>
-      <Subtitle2 as="h2">{t.wrong}</Subtitle2>
+      <Subtitle2 as="h2" block>
+        {t.wrong}
+      </Subtitle2>
       {needs.length === 0 ? (
         <Status tone="good">{t.allWell}</Status>
       ) : (
