@@ -20,6 +20,24 @@ func TestEveryPageIsSoundInEachLook(t *testing.T) {
 	h.tell(t, "pages.mjs")
 }
 
+func TestALostConnectionAnEndedSignInAndAConflictLoseNothingTyped(t *testing.T) {
+	h := open(t)
+	h.fill(t)
+	h.tell(t, "lost.mjs")
+}
+
+func TestTheKeyboardAloneReachesAndLeavesEverything(t *testing.T) {
+	h := open(t)
+	h.fill(t)
+	h.tell(t, "keyboard.mjs")
+}
+
+func TestAReaderSeesNoButtonThatWouldFail(t *testing.T) {
+	h := open(t)
+	h.fill(t)
+	h.tell(t, "reader.mjs")
+}
+
 // shots is where screenshots go: DESKYARD_SHOTS, or a folder of the test's.
 func shots(t *testing.T) string {
 	if dir := os.Getenv("DESKYARD_SHOTS"); dir != "" {

@@ -99,7 +99,8 @@ export function Panel(p: PanelProps) {
       </DrawerBody>
       {p.run && (
         <DrawerFooter className={styles.footer}>
-          <Button appearance="primary" disabled={busy || (p.disabled ?? false)} onClick={() => void run()}>
+          {/* Still focusable while it works: a disabled button would drop the focus, and Escape with it. */}
+          <Button appearance="primary" disabled={p.disabled ?? false} disabledFocusable={busy} onClick={() => void run()}>
             {p.doIt ?? t.save}
           </Button>
           <Button disabled={busy} onClick={p.close}>

@@ -125,10 +125,10 @@ export function SaveBar(p: { changed: boolean; saving: boolean; save: () => void
   const styles = useStyles()
   return (
     <div className={styles.buttons}>
-      <Button appearance="primary" disabled={!p.changed || p.saving || Boolean(p.lacks)} title={p.lacks ? t.needs(p.lacks) : undefined} onClick={p.save}>
+      <Button appearance="primary" disabledFocusable={!p.changed || p.saving || Boolean(p.lacks)} title={p.lacks ? t.needs(p.lacks) : undefined} onClick={p.save}>
         {t.save}
       </Button>
-      <Button disabled={!p.changed || p.saving} onClick={p.discard}>
+      <Button disabledFocusable={!p.changed || p.saving} onClick={p.discard}>
         {t.discard}
       </Button>
     </div>

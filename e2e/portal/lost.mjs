@@ -1,0 +1,121 @@
+// What goes wrong between a page and the service: the connection is lost, the sign-in ends,
+// somebody else changes the same thing. Each is said, and nothing that was typed is lost.
+import assert from 'node:assert/strict'
+import { about, ask, at, base, button, context, giveName, go, page, say, shot, signIn, tell, until, want } from './stage.mjs'
+
+const stale = page.getByText(/^As of .*: the connection is lost\. The page goes on trying\.$/)
+const field = (label) => page.getByLabel(label, { exact: true })
+const created = page.getByText(/^The password of /)
+
+async function connectionLost() {
+  await go('#/users')
+  await page.getByRole('link', { name: 'ann' }).waitFor()
+  await button('Create a user').click()
+  await field('User principal name*').fill('carol@yard.example')
+  await field('Display name').fill('Carol')
+  await want('the service stops')
+  await stale.waitFor({ state: 'attached', timeout: 30_000 })
+  await button('Create a user', page.getByRole('dialog')).click()
+  await page.getByRole('dialog').getByText('The service did not answer.').waitFor()
+  await shot('lost-form')
+  assert.equal(await field('Display name').inputValue(), 'Carol')
+  await page.keyboard.press('Escape')
+  await stale.waitFor()
+  await page.getByRole('link', { name: 'ann' }).waitFor() // the rows are still there
+  await shot('lost-list')
+  await want('the service starts')
+  const began = Date.now()
+  await stale.waitFor({ state: 'detached', timeout: 90_000 })
+  return Date.now() - began
+}
+
+/** Ends all sign-ins, and waits until the page asks for another. */
+async function signInEnds() {
+  await button('Create a user').click()
+  await field('User principal name*').fill('dora@yard.example')
+  await field('Display name').fill('Dora')
+  await want('sign-ins end', about.people.admin.user)
+  await button('Create a user', page.getByRole('dialog')).click()
+  await page.getByRole('heading', { name: 'Sign in again' }).waitFor()
+  await shot('sign-in-again')
+}
+
+const openSignIn = async () => (await Promise.all([context.waitForEvent('page'), button('Sign in').click()]))[0]
+
+async function signInExpires() {
+  await signInEnds()
+  const popup = await openSignIn()
+  await giveName(about.people.bob, popup)
+  await page.getByText(/^The new sign-in is bob@yard\.example’s/).waitFor()
+  await shot('sign-in-other')
+  await until('the window to close', () => popup.isClosed())
+}
+
+async function signInAgain() {
+  // The issuer's browser session is Bob's now; it ends before the administrator signs in.
+  await context.clearCookies()
+  const popup = await openSignIn()
+  await giveName(about.people.admin, popup)
+  await created.waitFor()
+  await until('the window to close', () => popup.isClosed())
+  const { userPrincipalName, displayName } = await ask('GET', '/graph/v1.0/users/dora@yard.example')
+  assert.deepEqual([userPrincipalName, displayName], ['dora@yard.example', 'Dora'], 'what was typed before the new sign-in')
+  await page.keyboard.press('Escape')
+  await created.waitFor({ state: 'detached' })
+}
+
+const properties = async () => (await ask('GET', `${about.places.workspace}?api-version=2024-04-03`)).properties
+const change = (of) => ask('PATCH', `${about.places.workspace}?api-version=2024-04-03`, { properties: of })
+
+/** Two people change other values of one thing: both changes are kept. */
+async function bothChange() {
+  await go(`#/workspace${about.places.workspace}?tab=properties`)
+  await field('Friendly name').fill('Mine')
+  await change({ description: 'theirs' })
+  await button('Save').click()
+  await until('both changes', async () => ((p) => p.friendlyName === 'Mine' && p.description === 'theirs')(await properties()))
+  await until('the form to follow', async () => (await field('Description').inputValue()) === 'theirs')
+}
+
+/** Two people change the same value: the page asks whose stays. */
+async function conflict(keep, expected) {
+  await field('Friendly name').fill('Mine again')
+  await change({ friendlyName: 'Theirs' + keep })
+  await button('Save').click()
+  await page.getByText('Somebody else changed this meanwhile').waitFor()
+  assert.equal(await field('Friendly name').inputValue(), 'Mine again', 'what was typed was lost')
+  await shot('conflict')
+  await button(keep).click()
+  if (await button('Save').isEnabled()) await button('Save').click()
+  await until(`the name ${expected}`, async () => (await properties()).friendlyName === expected)
+  await until('nothing left to save', async () => !(await button('Save').isEnabled()))
+  assert.equal(await field('Friendly name').inputValue(), expected)
+}
+
+/** A page with something unsaved asks before it is left. */
+async function leaving() {
+  await field('Friendly name').fill('Not saved')
+  page.once('dialog', (d) => void d.dismiss())
+  await page.getByRole('link', { name: 'Host pools' }).first().click()
+  assert.match(page.url(), /#\/workspace\//)
+  assert.equal(await field('Friendly name').inputValue(), 'Not saved')
+  page.once('dialog', (d) => void d.accept())
+  await page.getByRole('link', { name: 'Host pools' }).first().click()
+  await until('the other page', () => page.url().startsWith(`${base}/portal/#/hostpools`))
+}
+
+await tell(async () => {
+  await signIn()
+  say(`the page said as of when its rows were, and went on by itself ${await connectionLost()} ms after the service was back`)
+  at('expired sign-in')
+  await signInExpires()
+  say('the sign-in ended: the page asked for another, and took none of somebody else')
+  await signInAgain()
+  say('after a new sign-in the page went on with what was typed')
+  await bothChange()
+  await conflict('Keep yours', 'Mine again')
+  await conflict('Take theirs', 'TheirsTake theirs')
+  say('two people changed one thing: other values merge, the same value is asked about')
+  await leaving()
+  say('a page with something unsaved asks before it is left')
+}, /ERR_|status of (400|401|412)/)
