@@ -65,12 +65,17 @@ const useStyles = makeStyles({
 export function Page(p: Props) {
   const styles = useStyles()
   const heading = useRef<HTMLHeadingElement>(null)
+  const tabs = useRef<HTMLDivElement>(null)
   const route = useRoute()
   const [tab, setTab] = useQuery('tab', p.tabs?.[0]?.key ?? '')
   useEffect(() => {
     document.title = t.title(p.title)
   }, [p.title])
   useEffect(() => heading.current?.focus({ preventScroll: true }), [route.page, route.id])
+  // In a narrow window the tabs scroll; the shown one is in sight.
+  useEffect(() => {
+    tabs.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+  }, [tab])
   const crumbs = [{ text: t.overview, to: href('') }, ...(p.crumbs ?? [])]
   return (
     <div className={mergeClasses(styles.page, p.fill && styles.fill)}>
@@ -94,13 +99,15 @@ export function Page(p: Props) {
       </div>
       <Commands commands={p.commands ?? []} reload={p.known?.reload} />
       {p.tabs && (
-        <TabList className={styles.tabs} selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))}>
-          {p.tabs.map((x) => (
-            <Tab key={x.key} value={x.key} {...(x.icon ? { icon: x.icon } : {})}>
-              {x.text}
-            </Tab>
-          ))}
-        </TabList>
+        <div ref={tabs} className={styles.tabs}>
+          <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))}>
+            {p.tabs.map((x) => (
+              <Tab key={x.key} value={x.key} {...(x.icon ? { icon: x.icon } : {})}>
+                {x.text}
+              </Tab>
+            ))}
+          </TabList>
+        </div>
       )}
       <Stale known={p.known} />
       <div className={styles.content}>{p.children}</div>

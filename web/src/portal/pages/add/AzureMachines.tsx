@@ -1,11 +1,12 @@
 // Parameters of Azure virtual machines.
-import { Button, Checkbox, Field } from '@fluentui/react-components'
+import { Button } from '@fluentui/react-components'
 import { useEffect, useState } from 'react'
 import { sameID } from '../../arm/ids'
 import type { Usage } from '../../arm/types-resources'
 import { SelectField } from '../../frame/Fields'
 import { portalTexts } from '../../texts/en'
 import { At, BoundCheck, BoundNumber, BoundSelect, BoundText, choicesOf } from './Bound'
+import { CheckChoices } from './Choices'
 import { customSize, imageKey, imageText, useAzureChoices, type Choice, type Size } from './choices'
 import { withSecurityType } from './draft'
 import { ImagePanel, SizePanel } from './Panels'
@@ -50,20 +51,12 @@ export function AzureMachines() {
 
 function Availability({ sets }: { sets: string[] }) {
   const { draft, set, finding } = useWizard()
-  const error = finding('availabilityZones')
-  const zones = draft.availabilityZones
   return (
     <>
       <BoundSelect name="availabilityOption" of={choicesOf(t.availability)} />
       {draft.availabilityOption === 'AvailabilityZone' && (
         <At field="availabilityZones">
-          <Field label={t.fields.availabilityZones} hint={t.zonesHint} required {...(error ? { validationMessage: error, validationState: 'error' as const } : {})}>
-            <div role="group" aria-label={t.fields.availabilityZones}>
-              {['1', '2', '3'].map((z) => (
-                <Checkbox key={z} label={t.zone(z)} checked={zones.includes(z)} onChange={(_, d) => set({ availabilityZones: d.checked ? [...zones, z].sort() : zones.filter((x) => x !== z) })} />
-              ))}
-            </div>
-          </Field>
+          <CheckChoices label={t.fields.availabilityZones} hint={t.zonesHint} required error={finding('availabilityZones')} of={['1', '2', '3'].map((z) => ({ value: z, text: t.zone(z) }))} chosen={draft.availabilityZones} change={(zones) => set({ availabilityZones: zones.sort() })} />
         </At>
       )}
       {draft.availabilityOption === 'AvailabilitySet' && <BoundSelect name="availabilitySetName" hint={t.setHint} required none={t.noneOffered} of={sets.map((s) => ({ value: s, text: s }))} />}

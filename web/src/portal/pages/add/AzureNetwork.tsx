@@ -1,11 +1,11 @@
 // Network and security of Azure virtual machines.
-import { Checkbox, Link, MessageBar, MessageBarBody } from '@fluentui/react-components'
+import { Link, MessageBar, MessageBarBody } from '@fluentui/react-components'
 import { useState } from 'react'
 import { sameID } from '../../arm/ids'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { At, BoundCheck, BoundRadio, BoundSelect, choicesOf } from './Bound'
-import { Choices } from './Choices'
+import { CheckChoices, Choices } from './Choices'
 import { useAzureChoices } from './choices'
 import { useWizard } from './wizard'
 
@@ -52,11 +52,7 @@ function Ports() {
       <Choices label={t.fields.publicInboundPorts} hint={t.portsHint} error={finding('publicInboundPorts')} of={[{ value: 'no', text: t.portsNo }, { value: 'yes', text: t.portsYes }]} value={open ? 'yes' : 'no'} change={(v) => answer(v === 'yes')} />
       {open && (
         <>
-          <div role="group" aria-label={t.fields.publicInboundPorts}>
-            {choicesOf(t.ports).map((p) => (
-              <Checkbox key={p.value} label={p.text} checked={ports.includes(Number(p.value))} onChange={(_, d) => set({ publicInboundPorts: d.checked ? [...ports, Number(p.value)] : ports.filter((x) => x !== Number(p.value)) })} />
-            ))}
-          </div>
+          <CheckChoices label={t.portsWhich} required of={choicesOf(t.ports)} chosen={ports.map(String)} change={(chosen) => set({ publicInboundPorts: chosen.map(Number) })} />
           <MessageBar intent="warning" layout="multiline">
             <MessageBarBody>{t.portsWarning}</MessageBarBody>
           </MessageBar>

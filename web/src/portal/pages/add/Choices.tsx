@@ -1,7 +1,12 @@
 // A few choices that are all seen at once, side by side where there is room.
-import { Field, Radio, RadioGroup, makeStyles } from '@fluentui/react-components'
+import { Checkbox, Field, Label, Radio, RadioGroup, Text, makeStyles, tokens } from '@fluentui/react-components'
+import { useId } from 'react'
 
-const useStyles = makeStyles({ row: { display: 'flex', flexDirection: 'row', flexWrap: 'wrap' } })
+const useStyles = makeStyles({
+  row: { display: 'flex', flexDirection: 'row', flexWrap: 'wrap' },
+  hint: { display: 'block', color: tokens.colorNeutralForeground3 },
+  error: { display: 'block', color: tokens.colorPaletteRedForeground1 },
+})
 
 interface Props {
   label: string
@@ -22,5 +27,35 @@ export function Choices(p: Props) {
         ))}
       </RadioGroup>
     </Field>
+  )
+}
+
+/** Any of a few. A Field would give all its checkboxes one id, so they stand in a group of their own. */
+export function CheckChoices(p: { label: string; hint?: string; error?: string | undefined; of: readonly { value: string; text: string }[]; chosen: readonly string[]; change: (chosen: string[]) => void; required?: boolean }) {
+  const styles = useStyles()
+  const id = useId()
+  return (
+    <div role="group" aria-labelledby={id + 'l'} aria-describedby={id + 'd'}>
+      <Label id={id + 'l'} required={p.required ?? false}>
+        {p.label}
+      </Label>
+      <div className={styles.row}>
+        {p.of.map((o) => (
+          <Checkbox key={o.value} label={o.text} checked={p.chosen.includes(o.value)} onChange={(_, d) => p.change(d.checked ? [...p.chosen, o.value] : p.chosen.filter((x) => x !== o.value))} />
+        ))}
+      </div>
+      <div id={id + 'd'}>
+        {p.error && (
+          <Text size={200} role="alert" className={styles.error}>
+            {p.error}
+          </Text>
+        )}
+        {p.hint && (
+          <Text size={200} className={styles.hint}>
+            {p.hint}
+          </Text>
+        )}
+      </div>
+    </div>
   )
 }

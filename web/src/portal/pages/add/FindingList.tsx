@@ -10,8 +10,8 @@ const t = portalTexts.add
 
 const useStyles = makeStyles({ list: { margin: 0, paddingInlineStart: tokens.spacingHorizontalXL, display: 'grid', rowGap: tokens.spacingVerticalS } })
 
-/** The name of a field as its label says it. */
-export const labelOf = (field: string): string => (t.fields as Record<string, string>)[field] ?? field
+/** The name of a field as its label says it, or in more words where two have the same label. */
+export const labelOf = (field: string): string => (t.longFields as Record<string, string>)[field] ?? (t.fields as Record<string, string>)[field] ?? field
 
 export function FindingList() {
   const styles = useStyles()

@@ -109,7 +109,7 @@ function columnsOf(show: (name: string) => void): Column<HostProgress>[] {
   return [
     { key: 'name', title: t.columns.name, value: (h) => h.name, cell: (h) => (h.sessionHostId ? <To to={pageOf(h.sessionHostId)}>{h.name}</To> : h.name), rank: 1 },
     { key: 'stage', title: t.columns.stage, value: (h) => h.percent, cell: (h) => <Status tone={toneOfStage(h.stage)}>{t.stages[h.stage] ?? h.stage}</Status>, rank: 1 },
-    { key: 'progress', title: t.columns.progress, value: (h) => h.percent, cell: (h) => t.percent(h.percent), numeric: true, wide: 0.6, rank: 2 },
+    { key: 'progress', title: t.columns.progress, value: (h) => h.percent, cell: (h) => (h.stage === 'Failed' || h.stage === 'Canceled' ? '' : t.percent(h.percent)), numeric: true, wide: 0.6, rank: 2 },
     { key: 'time', title: t.columns.time, value: (h) => h.seconds, cell: (h) => duration(h.seconds), numeric: true, wide: 0.7, rank: 2 },
     { key: 'detail', title: t.columns.detail, value: (h) => h.detail ?? '', cell: (h) => <Detail host={h} />, wide: 3, rank: 2 },
     {

@@ -106,7 +106,7 @@ export function useWizardOf(pool: PoolBasics, tab: TabName): Wizard {
   useEffect(() => {
     const was = before.current
     before.current = tab
-    if (was !== tab) setLeft((l) => new Set([...l, ...(tab === 'review' ? tabs : [was])]))
+    if (was !== tab || tab === 'review') setLeft((l) => new Set([...l, ...(tab === 'review' ? tabs : [was])]))
     if ((was !== tab && was !== 'basics') || tab === 'review') validate()
     // Only the change of tabs counts here, not what is typed.
   }, [tab])
