@@ -10,6 +10,7 @@ import { watchChanges } from './arm/changes'
 import { ServiceContext, type Service } from './arm/context'
 import { SignInExpired, asArmError } from './arm/errors'
 import { Live } from './arm/live'
+import { useFocusBack } from './frame/Dialogs'
 import { Frame } from './frame/Frame'
 import { portalTexts } from './texts/en'
 
@@ -124,6 +125,7 @@ function SignedInPortal({ who }: { who: SignedIn }) {
 function SignInAgain({ arm, who }: { arm: Arm; who: SignedIn }) {
   const [asked, setAsked] = useState<PromiseWithResolvers<void> | null>(null)
   const [said, setSaid] = useState('')
+  useFocusBack(asked !== null)
   useEffect(() => {
     let waiting: PromiseWithResolvers<void> | null = null
     arm.onExpired = () => {

@@ -2,7 +2,7 @@ import {
   Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, DrawerBody, DrawerFooter, DrawerHeader, DrawerHeaderTitle, Field, Input, OverlayDrawer, makeStyles, tokens,
 } from '@fluentui/react-components'
 import { DismissRegular } from '@fluentui/react-icons'
-import { useState, type ReactNode } from 'react'
+import { useEffect, useMemo, useState, type ReactNode } from 'react'
 import type { ArmError } from '../arm/errors'
 import { portalTexts } from '../texts/en'
 import { ErrorNotice } from './ErrorNotice'
@@ -13,6 +13,24 @@ const useStyles = makeStyles({
   footer: { display: 'flex', gap: tokens.spacingHorizontalS },
   content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM },
 })
+
+/**
+ * Gives the focus back to what had it before a dialog opened, once it has closed; to the
+ * page's heading where that is gone.
+ */
+export function useFocusBack(open = true) {
+  const opener = useMemo(() => (open ? document.activeElement : null), [open])
+  useEffect(() => {
+    if (!open) return undefined
+    return () => {
+      requestAnimationFrame(() => {
+        if (document.activeElement && document.activeElement !== document.body) return
+        const to = opener instanceof HTMLElement && opener.isConnected ? opener : document.querySelector<HTMLElement>('main h1')
+        to?.focus()
+      })
+    }
+  }, [open, opener])
+}
 
 interface ConfirmProps {
   title: string
@@ -28,6 +46,7 @@ interface ConfirmProps {
 /** Asks before something is done. */
 export function Confirm(p: ConfirmProps) {
   const styles = useStyles()
+  useFocusBack()
   const [typed, setTyped] = useState('')
   return (
     <Dialog open modalType="alert" onOpenChange={(_, d) => !d.open && p.close()}>
@@ -78,6 +97,7 @@ interface PanelProps {
 /** A form at the side of the page; it stays open with what was typed until its work went well. */
 export function Panel(p: PanelProps) {
   const styles = useStyles()
+  useFocusBack()
   const [error, setError] = useState<ArmError | null>(null)
   const [busy, setBusy] = useState(false)
   const run = async () => {

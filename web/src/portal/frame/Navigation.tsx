@@ -6,6 +6,7 @@ import {
 import { useEffect, useState, type ReactElement } from 'react'
 import { href, useRoute } from '../router'
 import { portalTexts } from '../texts/en'
+import { useFocusBack } from './Dialogs'
 
 const t = portalTexts.frame
 
@@ -88,6 +89,7 @@ export function Navigation() {
 export function NavigationButton() {
   const styles = useStyles()
   const [open, setOpen] = useState(false)
+  useFocusBack(open)
   const route = useRoute()
   useEffect(() => setOpen(false), [route.page, route.id])
   return (

@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { portalTexts } from '../texts/en'
 import { clock } from './format'
 import { sentence } from './ErrorNotice'
+import { useFocusBack } from './Dialogs'
 import { dismiss, dismissEnded, headline, useNotifications, type Notification } from './notifications'
 
 const t = portalTexts.frame
@@ -23,6 +24,7 @@ const useStyles = makeStyles({
 export function NotificationsButton() {
   const styles = useStyles()
   const [open, setOpen] = useState(false)
+  useFocusBack(open)
   const all = useNotifications()
   const working = all.filter((n) => n.state === 'working').length
   const failed = all.filter((n) => n.state === 'failed').length

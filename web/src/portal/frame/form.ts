@@ -15,6 +15,8 @@ export interface Form<V extends Values> {
   /** Names of the values that differ from what the service has. */
   changed: (keyof V)[]
   reset: () => void
+  /** Forgets values that the service has now; what was typed since they were sent stays. */
+  saved: (sent: Partial<V>) => void
   /** The finding of a field, by its name or the end of a target such as properties.maxSessionLimit. */
   finding: (name: keyof V & string) => string | undefined
   show: (error: ArmError | null) => void
@@ -42,7 +44,11 @@ export function useForm<V extends Values>(base: V): Form<V> {
     setTyped({})
     setError(null)
   }, [])
-  return { values, set, changed, reset, finding: (name) => error && findingOf(error.findings, name), show: setError, error } as Form<V>
+  const saved = useCallback((sent: Partial<V>) => {
+    setTyped((t) => Object.fromEntries(Object.entries(t).filter(([k, v]) => !(k in sent) || !equal(v, sent[k]))) as Partial<V>)
+    setError(null)
+  }, [])
+  return { values, set, changed, reset, saved, finding: (name) => error && findingOf(error.findings, name), show: setError, error } as Form<V>
 }
 
 /** One value that two people changed. */
@@ -89,7 +95,7 @@ export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
       try {
         const answer = await arm.send<R>('PATCH', o.path, o.write(changed, form.values), etag ? { ifMatch: etag } : {})
         setBase({ body: answer.body, etag: answer.etag })
-        form.reset()
+        form.saved(changed)
         setConflicts([])
         live.reload(o.path)
       } catch (thrown) {
