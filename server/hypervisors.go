@@ -34,6 +34,7 @@ type hypervisorEntry struct {
 	Network     string   `yaml:"network"`     // user | bridge
 	User        string   `yaml:"user"`        // account that QEMU runs as when the service is root
 	Masquerade  bool     `yaml:"masquerade"`  // bridge: hide the subnets behind this machine's address
+	Guest       string   `yaml:"guest"`       // fake: a program that plays each machine's guest (fake.Program)
 	CPURatio    float64  `yaml:"cpuRatio"`    // virtual processors per real one
 	MemoryRatio float64  `yaml:"memoryRatio"` // memory promised per memory there is
 }
@@ -138,6 +139,9 @@ func (e *hypervisorEntry) check(i int, seen map[string]bool) (faults []error) {
 	}
 	if e.URI != "" && e.Driver != "libvirt" {
 		fault("uri is for the driver libvirt alone")
+	}
+	if e.Guest != "" && e.Driver != "fake" {
+		fault("guest is for the driver fake alone")
 	}
 	bridges, err := e.makesBridges()
 	if err != nil {

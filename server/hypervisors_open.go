@@ -71,7 +71,11 @@ func (s *service) openDriver(ctx context.Context, e hypervisorEntry) (compute.Dr
 	case "libvirt":
 		return s.openLibvirt(ctx, e, log)
 	case "fake":
-		d := fake.New(fake.Options{Host: e.Name, Now: s.now})
+		o := fake.Options{Host: e.Name, Now: s.now}
+		if e.Guest != "" {
+			o.Guest = fake.Program(e.Guest)
+		}
+		d := fake.New(o)
 		s.drivers = append(s.drivers, d)
 		return d, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -170,4 +171,35 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestProgramIsTheGuestOfAMachine(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "guest")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\ntrap 'echo bye; exit 0' TERM\nread -r line\necho \"$1 $line\"\nwhile :; do sleep 0.01; done\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := fake.New(fake.Options{Guest: fake.Program(program)})
+	defer d.Close()
+	s := spec("0be2c000-0000-4000-8000-000000000001")
+	s.Seed.Credentials = map[string][]byte{"invitation": []byte("a secret")}
+	must(t, d.Ensure(t.Context(), s))
+	must(t, d.Power(t.Context(), s.ID, compute.Start))
+	console := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			text, err := d.Console(t.Context(), s.ID)
+			must(t, err)
+			if strings.Contains(string(text), want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the serial port has %q, not %q", text, want)
+			}
+		}
+	}
+	console(s.ID + ` {"id":"` + s.ID + `","credentials":{"invitation":"YSBzZWNyZXQ="}}`)
+	must(t, d.Power(t.Context(), s.ID, compute.Shutdown))
+	console("bye")
+	must(t, d.Power(t.Context(), s.ID, compute.Start))
+	must(t, d.Power(t.Context(), s.ID, compute.PowerOff))
 }
