@@ -9,6 +9,7 @@ export default defineConfig({
   base: '/web/',
   plugins: [react(), ironrdp(join(root, '.wasm'))],
   optimizeDeps: { exclude: ['@devolutions/iron-remote-desktop', '@devolutions/iron-remote-desktop-rdp'] },
+  server: { fs: { allow: [root, join(root, '../provision')] } }, // the service's templates of runs
   build: {
     target: 'es2022',
     assetsInlineLimit: 0, // nothing in data: URLs: the policy does not let them load

@@ -58,8 +58,8 @@ export function SizePanel({ sizes, choose, close }: Choosing<string> & { sizes: 
     { key: 'name', title: t.sizeColumns.name, value: (s) => s.name, wide: 1.7, rank: 1 },
     { key: 'cores', title: t.sizeColumns.cores, value: (s) => s.cores, numeric: true, wide: 0.6, rank: 1 },
     { key: 'memory', title: t.sizeColumns.memory, value: (s) => s.memoryGB, numeric: true, rank: 1 },
-    { key: 'users', title: t.sizeColumns.users, value: (s) => s.cores, cell: (s) => t.usersOf(usersOf(s.cores).heavy, usersOf(s.cores).light), numeric: true, rank: 3 },
-    { key: 'features', title: t.sizeColumns.features, value: features, cell: (s) => <span title={features(s)}>{features(s)}</span>, wide: 2, rank: 3 },
+    { key: 'users', title: t.sizeColumns.users, value: (s) => s.cores, cell: (s) => t.usersOf(usersOf(s.cores).heavy, usersOf(s.cores).light), numeric: true, rank: 2 },
+    { key: 'features', title: t.sizeColumns.features, value: features, cell: (s) => <span title={features(s)}>{features(s)}</span>, wide: 2, rank: 2 },
     selectColumn((s) => s.name, take),
   ]
   return (

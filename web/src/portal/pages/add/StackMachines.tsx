@@ -1,5 +1,5 @@
 // Parameters of Azure Stack HCI virtual machines.
-import { Link } from '@fluentui/react-components'
+import { Button } from '@fluentui/react-components'
 import { SelectField } from '../../frame/Fields'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -44,7 +44,9 @@ function Images() {
         label={t.images} required none={t.noneOffered} value={imageKey(draft.imageReference)} change={choose} of={images?.map((c) => ({ value: c.key, text: c.text })) ?? []} error={finding('imageReference')}
         hint={draft.customLocation && images?.length === 0 ? t.noStackImages : undefined}
       />
-      <Link href={href('images')}>{t.manageImages}</Link>
+      <Button as="a" appearance="transparent" href={href('images')}>
+        {t.manageImages}
+      </Button>
     </At>
   )
 }

@@ -22,7 +22,7 @@ interface Parameter {
 
 export interface Template {
   parameters: Record<string, Parameter>
-  resources: { type: string; properties: { type?: string; settings?: unknown } }[]
+  resources: { type: string; properties?: { type?: string; settings?: unknown } }[]
 }
 
 /** Microsoft's package of the agent's installer, which Azure runs in Windows machines; this service installs its own agent. */
@@ -40,7 +40,7 @@ export function templateOf(text: string, d: Draft): Template {
   if (d.directory !== 'ActiveDirectory' && template.parameters.joinPassword) template.parameters.joinPassword.defaultValue = ''
   template.parameters.artifactsLocation = { type: 'string', defaultValue: artifacts }
   for (const r of template.resources) {
-    if (r.properties.type === 'DSC') r.properties.settings = { modulesUrl: "[parameters('artifactsLocation')]", ...(r.properties.settings as object) }
+    if (r.properties?.type === 'DSC') r.properties.settings = { modulesUrl: "[parameters('artifactsLocation')]", ...(r.properties.settings as object) }
   }
   return template
 }

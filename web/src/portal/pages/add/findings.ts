@@ -59,8 +59,9 @@ export function ownFindings(d: Draft, s: Secrets, texts: { differ: string; choos
 /** Findings of the service that only follow from another one: of a network's place while none is chosen. */
 const follows: Partial<Record<Field, Field[]>> = { virtualNetwork: ['subnet'], subnet: ['virtualNetwork'] }
 
-/** One finding of each field, the page's own first. */
-export function joined(own: Found[], theirs: Found[]): Found[] {
+/** One finding of each field in the order of the form; the page's own words where both have some. */
+export function joined(own: Found[], theirs: Found[], order: readonly string[]): Found[] {
   const told = new Set(own.flatMap((o) => [o.field, ...(follows[o.field] ?? [])]))
-  return [...own, ...theirs.filter((t) => !told.has(t.field))]
+  const at = (f: Found) => tabs.indexOf(f.tab) * 1000 + order.indexOf(f.field)
+  return [...own, ...theirs.filter((t) => !told.has(t.field))].sort((a, b) => at(a) - at(b))
 }

@@ -9,7 +9,7 @@ class Expression {
 const is = (text: string) => new Expression(text)
 
 /** A text as Terraform takes it: nothing in it is an expression. */
-export const text = (s: string) => JSON.stringify(s).replaceAll('${', '$${').replaceAll('%{', '%%{')
+export const text = (s: string) => JSON.stringify(s).replace(/[$%]\{/g, (open) => open[0] + open)
 
 type Value = string | number | boolean | Expression | Value[] | { [name: string]: Value }
 

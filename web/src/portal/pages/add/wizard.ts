@@ -97,7 +97,7 @@ export function useWizardOf(pool: PoolBasics, tab: TabName): Wizard {
         if (turn.current !== mine) return
         const error = asArmError(thrown)
         const { found, others } = sorted(error)
-        setCheck({ busy: false, of: now, answer: null, error: found.length > 0 && others.length === 0 ? null : error, found: joined(own, found) })
+        setCheck({ busy: false, of: now, answer: null, error: found.length > 0 && others.length === 0 ? null : error, found: joined(own, found, Object.keys(t.fields)) })
       },
     )
   }, [arm, pool.id, draft, secrets, now, setEdited])
