@@ -288,10 +288,13 @@ func (s *Service) readImage(ctx context.Context, reader deskyard.Reader, run *de
 
 // backing is what hypervisors are looked for by: the custom location where there is one.
 func (f *runFacts) backing(run *deskyard.AddSessionHosts) string {
-	if run.HCI() {
-		return f.custom.Key()
+	switch {
+	case !run.HCI():
+		return f.Location
+	case f.custom.IsZero():
+		return ""
 	}
-	return f.Location
+	return f.custom.Key()
 }
 
 // readCapacity adds what the location's hypervisors can and have, as they last answered.
