@@ -5,6 +5,7 @@ package portal
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ func (h *house) fillPeople(t *testing.T) {
 		p.ID = u.ID
 		h.people[name] = p
 	}
-	h.assign(t, "/subscriptions/"+h.SubscriptionID, reader, h.people["ann"].ID)
+	h.assign(t, "", reader, h.people["ann"].ID)
 	h.assign(t, h.places["appgroup"], user, h.people["bob"].ID)
 	h.places["user"] = "/" + h.people["bob"].ID
 	var g struct{ ID string }
@@ -107,6 +108,19 @@ func (h *house) fillMachines(t *testing.T) {
 		"$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#", "contentVersion": "1.0.0.0",
 		"resources": []object{{"type": "Microsoft.DesktopVirtualization/workspaces", "apiVersion": "2024-04-03", "name": "second", "location": "local", "properties": object{"friendlyName": "Second"}}}}}}, nil))
 	h.places["deployment"] = deployment
+	h.fillRun(t)
+}
+
+// fillRun adds a host by a run of the wizard, and waits until it is there.
+func (h *house) fillRun(t *testing.T) {
+	t.Helper()
+	var added struct{ DeploymentID string }
+	must(t, h.client.Do(t.Context(), http.MethodPost, h.places["hostpool"]+"/addSessionHosts?api-version=2024-04-03", object{
+		"basics":          object{"namePrefix": "run"},
+		"virtualMachines": object{"numberOfVirtualMachines": 1, "size": "Standard_D2s_v3", "imageReference": object{"publisher": "Deskyard", "offer": "debian-12", "sku": "desktop"}},
+		"network":         object{"virtualNetwork": "office", "subnet": "desks"}, "virtualMachineAdministratorAccount": object{"username": "keeper", "password": "Correct-Horse-9-Staple"}}, &added))
+	h.places["run"] = h.places["hostpool"] + "/sessionHostRuns/" + added.DeploymentID[strings.LastIndexByte(added.DeploymentID, '/')+1:]
+	h.await(t, h.client.Pool(group, "hp1"), "run-0", "Available")
 }
 
 // fillHosts lets three machines join: one serves, one drains with a session, one ails.

@@ -56,7 +56,7 @@ func open(t *testing.T) *house {
 	}
 	h := &house{dir: t.TempDir(), places: map[string]string{}, people: map[string]login{}, hosts: map[string]*host{}}
 	hypervisors := filepath.Join(h.dir, "hypervisors.yaml")
-	must(t, os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: fake}\n"), 0o600))
+	must(t, os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: fake, guest: "+guestProgram(t, h.dir)+"}\n"), 0o600))
 	var err error
 	h.Service, err = service.Start(t.Context(), service.Options{
 		Binary: binary(t), Dir: h.dir, Agents: "127.0.0.1:" + freePort(t), Arguments: []string{"--hypervisors", hypervisors},
@@ -74,7 +74,21 @@ func open(t *testing.T) *house {
 	must(t, err)
 	h.people["admin"] = login{User: h.AdminUser, Password: h.AdminPassword}
 	h.keys = h.publicKeys(t)
+	h.importImage(t)
 	return h
+}
+
+// importImage puts an image into the catalogue, of which nothing but its size is looked at:
+// the hypervisor is in memory.
+func (h *house) importImage(t *testing.T) {
+	t.Helper()
+	disk := filepath.Join(h.dir, "disk.raw")
+	must(t, os.WriteFile(disk, make([]byte, 1<<20), 0o600))
+	out, err := exec.CommandContext(t.Context(), binary(t), "image", "import", "--data", h.DataFolder(), "--publisher", "Deskyard", "--offer", "debian-12", "--sku", "desktop",
+		"--version", "1.0.0", "--os", "linux", "--provisioning", "deskyard", "--format", "raw", disk).CombinedOutput()
+	if err != nil {
+		t.Fatalf("import an image: %v: %s", err, out)
+	}
 }
 
 // binary is the program under test, as `make build` leaves it.

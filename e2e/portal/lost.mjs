@@ -60,7 +60,7 @@ async function signInAgain() {
   await until('the window to close', () => popup.isClosed())
   const { userPrincipalName, displayName } = await ask('GET', '/graph/v1.0/users/dora@yard.example')
   assert.deepEqual([userPrincipalName, displayName], ['dora@yard.example', 'Dora'], 'what was typed before the new sign-in')
-  await page.keyboard.press('Escape')
+  await button('Close', page.getByRole('alertdialog')).click()
   await created.waitFor({ state: 'detached' })
 }
 

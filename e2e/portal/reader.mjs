@@ -17,8 +17,8 @@ page.on('response', async (r) => {
   refused.set(line, [...(refused.get(line) ?? []), pressing])
 })
 
-/** What can be pressed: sorting, refreshing and such are read-only, and no harm to try. */
-const pressable = () => page.locator('main button:visible:not([disabled]):not([aria-disabled=true]):not([aria-haspopup=menu])')
+/** What can be pressed, but for what only sorts and leads to another tab. */
+const pressable = () => page.locator('main button:visible:not([disabled]):not([aria-disabled=true]):not([aria-haspopup=menu]):not([role=tab]):not([title^="Sort by"])')
 
 /** Presses what a button opened: all of a dialog's buttons but those that close it. */
 async function answer() {

@@ -3,7 +3,7 @@
 // want of the world outside the browser.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 export const require = createRequire(join(import.meta.dirname, '../../web/package.json'))
@@ -110,7 +110,7 @@ export async function tell(story, allowed = /^$/) {
     await story()
     assert.deepEqual(complaints.filter((c) => !allowed.test(c)), [], 'the browser complained')
   } catch (error) {
-    await shot('failed').catch(() => undefined)
+    await shot('failed-' + basename(process.argv[1], '.mjs')).catch(() => undefined)
     say(`at ${where} the browser said: ` + complaints.slice(-10).join(' | '))
     console.error(error)
     process.exitCode = 1

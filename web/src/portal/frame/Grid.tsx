@@ -3,9 +3,10 @@
 import { Checkbox, SearchBox, Spinner, Text, makeStyles, mergeClasses, tokens } from '@fluentui/react-components'
 import { ArrowDownRegular, ArrowUpRegular } from '@fluentui/react-icons'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useDeferredValue, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
+import { useContext, useDeferredValue, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 import { portalTexts } from '../texts/en'
 import { useQuery } from '../router'
+import { Failed } from './Page'
 
 const t = portalTexts.frame
 const rowHeight = 40
@@ -113,7 +114,8 @@ export function Grid<T>(p: Props<T>) {
   const [order, setOrder] = useQuery(prefix + 'order')
   const filter = useDeferredValue(typed)
   const shown = useMemo(() => arrange(p.rows ?? [], p.columns, filter, orderOf(order), p.also), [p.rows, p.columns, filter, order, p.also])
-  if (!p.rows) return <Spinner label={t.loading} />
+  const failed = useContext(Failed)
+  if (!p.rows) return failed ? null : <Spinner label={t.loading} />
   return (
     <div className={styles.whole}>
       <div className={styles.tools}>

@@ -4,7 +4,7 @@ import {
   makeStyles, mergeClasses, tokens, typographyStyles,
 } from '@fluentui/react-components'
 import { ArrowClockwiseRegular, MoreHorizontalRegular } from '@fluentui/react-icons'
-import { Fragment, useEffect, useRef, type ReactElement, type ReactNode } from 'react'
+import { Fragment, createContext, useEffect, useRef, type ReactElement, type ReactNode } from 'react'
 import type { Known } from '../arm/live'
 import { href, useQuery, useRoute } from '../router'
 import { portalTexts } from '../texts/en'
@@ -17,6 +17,9 @@ export interface Crumb {
   text: string
   to: string
 }
+
+/** Whether what a page shows could not be had: its lists wait for it no more. */
+export const Failed = createContext(false)
 
 /** Something that can be done on a page. */
 export interface Command {
@@ -110,7 +113,9 @@ export function Page(p: Props) {
         </div>
       )}
       <Stale known={p.known} />
-      <div className={styles.content}>{p.children}</div>
+      <Failed value={Boolean(p.known?.error) && p.known?.data === undefined}>
+        <div className={styles.content}>{p.children}</div>
+      </Failed>
     </div>
   )
 }
