@@ -81,6 +81,11 @@ class Entry<T> {
     this.timer = setTimeout(() => void this.ask(), lastingRefusal ? longestPause : pause)
   }
 
+  /** Changes the last good answer by what is known from elsewhere. */
+  amend(change: (data: T) => T) {
+    if (this.known.data !== undefined) this.show({ ...this.known, data: change(this.known.data) })
+  }
+
   private show(known: Known<T>) {
     this.known = known
     this.listeners.forEach((l) => l())
@@ -155,6 +160,11 @@ export class Live {
 
   /** Keys whose watchers take changes in themselves, for lists too long to be asked for at each. */
   private readonly own = new Set<string>()
+
+  /** Changes what is known of a key by what is known from elsewhere. */
+  amend<T>(key: string, change: (data: T) => T): void {
+    ;(this.entries.get(key) as Entry<T> | undefined)?.amend(change)
+  }
 
   /** Has a watcher of a key hear of changes in place of a new question for the whole; the result ends that. */
   listen(key: string, hear: (changes: Change[] | null) => void): () => void {

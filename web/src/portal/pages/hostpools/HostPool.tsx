@@ -1,0 +1,132 @@
+// One host pool.
+import { AddRegular, DeleteRegular, KeyRegular } from '@fluentui/react-icons'
+import { useState } from 'react'
+import { useList, useResource, useService } from '../../arm/context'
+import { parseID } from '../../arm/ids'
+import { useMay } from '../../arm/permissions'
+import { finished } from '../../arm/poll'
+import type { Resource } from '../../arm/types'
+import type { HostPool as Pool } from '../../arm/types-hostpools'
+import { Details } from '../../frame/Details'
+import { Confirm } from '../../frame/Dialogs'
+import { ErrorNotice } from '../../frame/ErrorNotice'
+import { Conflicts, Form, SaveBar } from '../../frame/Fields'
+import { useEdit } from '../../frame/form'
+import { act } from '../../frame/notifications'
+import { Page, To, type Command } from '../../frame/Page'
+import { Status, toneOfHost } from '../../frame/Status'
+import { go, href, useQuery } from '../../router'
+import { portalTexts } from '../../texts/en'
+import type { PageProps } from '..'
+import { HostList } from '../hosts/HostList'
+import { ActivityList } from '../monitor/Activity'
+import { ConnectionList } from '../monitor/Connections'
+import { greatest } from '../overview/summary'
+import { AppGroupList } from '../publish/AppGroups'
+import { PoolFields, bodyOf, valuesOf, type PoolValues } from './PoolFields'
+import { RdpEditor } from './RdpEditor'
+import { RegistrationKeys } from './RegistrationKeys'
+
+const t = portalTexts.hostpools
+const at = 'Microsoft.DesktopVirtualization/hostPools'
+
+const tabs = [
+  { key: 'overview', text: t.overview }, { key: 'hosts', text: t.hosts }, { key: 'key', text: t.key }, { key: 'properties', text: t.properties }, { key: 'rdp', text: t.rdp },
+  { key: 'groups', text: t.appGroups }, { key: 'connections', text: t.connections }, { key: 'activity', text: portalTexts.monitor.activity },
+]
+
+export default function HostPool({ id }: PageProps) {
+  const known = useResource<Pool>(id)
+  const may = useMay(id)
+  const [tab] = useQuery('tab', 'overview')
+  const [removing, setRemoving] = useState(false)
+  const pool = known.data
+  const lacks = (action: string) => !may(`${at}/${action}`) && `${at}/${action}`
+  const commands: Command[] = [
+    { key: 'add', text: t.add, icon: <AddRegular />, primary: true, to: href('add', id), lacks: lacks('write') },
+    { key: 'key', text: t.key, icon: <KeyRegular />, to: href('hostpool', id, { tab: 'key' }) },
+    { key: 'delete', text: portalTexts.frame.remove, icon: <DeleteRegular />, run: () => setRemoving(true), lacks: lacks('delete') },
+  ]
+  return (
+    <Page title={parseID(id).name} under={t.pool} crumbs={[{ text: t.pools, to: href('hostpools') }]} known={known} commands={commands} tabs={tabs}>
+      {pool && tab === 'overview' && <Overview pool={pool.body} />}
+      {tab === 'hosts' && <HostList pool={id} />}
+      {tab === 'key' && <RegistrationKeys pool={id} />}
+      {pool && tab === 'properties' && <Properties id={id} known={pool} lacks={lacks('write')} />}
+      {pool && tab === 'rdp' && <RdpEditor id={id} known={pool} lacks={lacks('write')} />}
+      {tab === 'groups' && <AppGroupList pool={id} />}
+      {tab === 'connections' && <ConnectionList scope={id} />}
+      {tab === 'activity' && <ActivityList resource={id} />}
+      {removing && <Removal id={id} close={() => setRemoving(false)} />}
+    </Page>
+  )
+}
+
+interface HostState {
+  status: string
+  sessions: number | null
+}
+
+function Overview({ pool }: { pool: Pool }) {
+  const hosts = useList<Resource<HostState>>(`${pool.id}/sessionHosts?$top=1000`)
+  const p = pool.properties
+  const counts: Record<string, number> = {}
+  for (const h of hosts.data ?? []) counts[h.properties.status] = (counts[h.properties.status] ?? 0) + 1
+  const sessions = (hosts.data ?? []).reduce((n, h) => n + (h.properties.sessions ?? 0), 0)
+  const byStatus = greatest(counts).map(([status, n]) => (
+    <div key={status}>
+      <Status tone={toneOfHost(status)}>
+        <To to={href('hostpool', pool.id, { tab: 'hosts', status })}>
+          {status}: {n}
+        </To>
+      </Status>
+    </div>
+  ))
+  return (
+    <Details
+      of={[
+        [t.hosts, hosts.data ? byStatus.length > 0 ? byStatus : <To key="a" to={href('add', pool.id)}>{t.addTitle}</To> : ''],
+        [t.sessions, hosts.data ? sessions : ''],
+        [t.type, t.types[p.hostPoolType] ?? p.hostPoolType],
+        p.hostPoolType === 'Personal' ? [t.assignment, t.assignments[p.personalDesktopAssignmentType ?? ''] ?? p.personalDesktopAssignmentType] : [t.balancing, t.balancings[p.loadBalancerType] ?? p.loadBalancerType],
+        [t.limit, p.hostPoolType === 'Personal' ? '' : p.maxSessionLimit],
+        [t.validation, p.validationEnvironment ? t.yes : t.no],
+        [t.start, p.startVMOnConnect ? t.yes : t.no],
+        [t.preferred, t.preferreds[p.preferredAppGroupType] ?? p.preferredAppGroupType],
+        [t.friendlyName, p.friendlyName],
+        [t.description, p.description],
+        [t.group, parseID(pool.id).group],
+        [t.location, pool.location],
+      ]}
+    />
+  )
+}
+
+const labels: Partial<Record<keyof PoolValues, string>> = {
+  friendlyName: t.friendlyName, description: t.description, personalDesktopAssignmentType: t.assignment, loadBalancerType: t.balancing, maxSessionLimit: t.limit, preferredAppGroupType: t.preferred,
+  validationEnvironment: t.validation, startVMOnConnect: t.start,
+}
+
+function Properties({ id, known, lacks }: { id: string; known: { body: Pool; etag: string }; lacks: string | false }) {
+  const type = known.body.properties.hostPoolType
+  const { form, save, saving, conflicts, settle } = useEdit<Pool, PoolValues>({ path: id, known, read: valuesOf, write: (changed) => ({ properties: bodyOf(changed, type) }), title: t.saving(parseID(id).name) })
+  return (
+    <Form submit={() => void save()}>
+      <ErrorNotice error={form.error?.conflict ? null : form.error} />
+      <Conflicts conflicts={conflicts} label={(name) => labels[name] ?? String(name)} settle={settle} />
+      <PoolFields form={form} disabled={Boolean(lacks)} />
+      <SaveBar changed={form.changed.length > 0} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
+    </Form>
+  )
+}
+
+function Removal({ id, close }: { id: string; close: () => void }) {
+  const { arm } = useService()
+  const name = parseID(id).name
+  const run = () => void act(t.deleting(name), async () => finished(arm, await arm.remove(`${id}?force=true`))).then((error) => !error && go(href('hostpools')))
+  return (
+    <Confirm title={t.deleteTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
+      {t.deleteText}
+    </Confirm>
+  )
+}

@@ -1,0 +1,57 @@
+// Who has a session on a host, and what can be done about it.
+import { Button } from '@fluentui/react-components'
+import { PlugDisconnectedRegular, SignOutRegular } from '@fluentui/react-icons'
+import { useState } from 'react'
+import { pace, useList, useService } from '../../arm/context'
+import { parseID } from '../../arm/ids'
+import { useMay } from '../../arm/permissions'
+import type { UserSession } from '../../arm/types-hosts'
+import { Confirm } from '../../frame/Dialogs'
+import { moment } from '../../frame/format'
+import { Grid, type Column } from '../../frame/Grid'
+import { act } from '../../frame/notifications'
+import { Stale } from '../../frame/Page'
+import { Status, type Tone } from '../../frame/Status'
+import { portalTexts } from '../../texts/en'
+import { need } from './actions'
+
+const t = portalTexts.hosts
+
+const tones: Record<string, Tone> = { Active: 'good', Disconnected: 'off', Pending: 'busy', LogOff: 'busy' }
+
+export function Sessions({ host }: { host: string }) {
+  const { arm, live } = useService()
+  const path = `${host}/userSessions`
+  const list = useList<UserSession>(path, pace.live)
+  const may = useMay(parseID(host).parent)
+  const [leaving, setLeaving] = useState<UserSession | null>(null)
+  const who = (s: UserSession) => s.properties.userPrincipalName
+  const columns: Column<UserSession>[] = [
+    { key: 'user', title: t.user, value: who, wide: 1.6, rank: 1 },
+    { key: 'state', title: t.state, value: (s) => s.properties.sessionState, cell: (s) => <Status tone={tones[s.properties.sessionState] ?? 'unknown'}>{s.properties.sessionState}</Status>, rank: 1 },
+    { key: 'kind', title: t.application, value: (s) => s.properties.applicationType, rank: 2 },
+    { key: 'since', title: t.since, value: (s) => s.properties.createTime ?? '', cell: (s) => moment(s.properties.createTime ?? ''), wide: 1.4, rank: 2 },
+    {
+      key: 'actions', title: t.actions, value: () => '', plain: true, rank: 1, wide: 0.8,
+      cell: (s) => (
+        <>
+          {may(need.disconnect) && (
+            <Button size="small" appearance="subtle" icon={<PlugDisconnectedRegular />} aria-label={t.disconnecting(who(s))} title={t.disconnect} onClick={() => void act(t.disconnecting(who(s)), () => arm.post(`${s.id}/disconnect`)).then(() => live.reload(path))} />
+          )}
+          {may(need.signOut) && <Button size="small" appearance="subtle" icon={<SignOutRegular />} aria-label={t.signingOut(who(s))} title={t.signOut} onClick={() => setLeaving(s)} />}
+        </>
+      ),
+    },
+  ]
+  return (
+    <>
+      <Stale known={list} />
+      <Grid label={t.sessions} columns={columns} rows={list.data} id={(s) => s.id} empty={t.noSessions} name="sessions" />
+      {leaving && (
+        <Confirm title={`${t.signingOut(who(leaving))}?`} doIt={t.signOut} run={() => void act(t.signingOut(who(leaving)), () => arm.remove(leaving.id)).then(() => live.reload(path))} close={() => setLeaving(null)}>
+          {t.signOutText}
+        </Confirm>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,48 @@
+// What is done to session hosts, one or many at a time.
+import type { Arm } from '../../arm/arm'
+import { nameOf } from '../../arm/ids'
+import { finished } from '../../arm/poll'
+import type { SessionHost, UserSession } from '../../arm/types-hosts'
+import { actOnEach } from '../../frame/notifications'
+import { portalTexts } from '../../texts/en'
+
+const t = portalTexts.hosts
+const at = 'Microsoft.DesktopVirtualization/hostPools/sessionHosts'
+
+/** Permissions of the actions, asked for at the pool. */
+export const need = {
+  write: `${at}/write`, remove: `${at}/delete`, message: `${at}/userSessions/sendMessage/action`, disconnect: `${at}/userSessions/disconnect/action`, signOut: `${at}/userSessions/delete`,
+  restart: 'Microsoft.Compute/virtualMachines/restart/action', start: 'Microsoft.Compute/virtualMachines/start/action', stop: 'Microsoft.Compute/virtualMachines/deallocate/action',
+  console: 'Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action',
+}
+
+/** What some hosts are called in a sentence. */
+export const calling = (hosts: readonly SessionHost[]) => (hosts.length === 1 ? nameOf(hosts[0]!.id) : t.several(hosts.length))
+
+const name = (h: SessionHost) => nameOf(h.id)
+
+/** The machine of a host where it is one of this service; it fails with the reason where it is not. */
+function machineOf(h: SessionHost): string {
+  const machine = h.properties.resourceId
+  if (!machine || !/\/virtualMachines\//i.test(machine)) throw new Error(t.noMachine)
+  return machine
+}
+
+export const drain = (arm: Arm, hosts: readonly SessionHost[], on: boolean) => actOnEach(t.settingDrain(on, calling(hosts)), hosts, name, (h) => arm.patch(h.id, { properties: { allowNewSession: !on } }))
+
+export const power = (arm: Arm, hosts: readonly SessionHost[], verb: 'restart' | 'start' | 'deallocate') => {
+  const title = { restart: t.restarting, start: t.starting, deallocate: t.stopping }[verb](calling(hosts))
+  return actOnEach(title, hosts, name, async (h) => finished(arm, await arm.send('POST', `${machineOf(h)}/${verb}`)))
+}
+
+export const remove = (arm: Arm, hosts: readonly SessionHost[], o: { deleteMachine: boolean; force: boolean }) =>
+  actOnEach(t.removing(calling(hosts)), hosts, name, async (h) => finished(arm, await arm.send('POST', `${h.id}/remove`, o)))
+
+export const replace = (arm: Arm, host: SessionHost) => actOnEach(t.replacing(name(host)), [host], name, async (h) => finished(arm, await arm.send('POST', `${h.id}/replace`, { force: true })))
+
+/** Sends a message to everybody with a session on some hosts. */
+export const message = (arm: Arm, hosts: readonly SessionHost[], title: string, body: string) =>
+  actOnEach(t.sending(calling(hosts)), hosts, name, async (h) => {
+    const sessions = await arm.list<UserSession>(`${h.id}/userSessions`)
+    await Promise.all(sessions.map((s) => arm.post(`${s.id}/sendMessage`, { messageTitle: title, messageBody: body })))
+  })
