@@ -15,11 +15,10 @@ async function tabTo(what, there, key = 'Tab', most = 60) {
     await page.keyboard.press(key)
     const f = await focused()
     if (!there(f)) continue
-    const box = await page.evaluate(() => {
+    await until(`${what} to be seen with the focus`, () => page.evaluate(() => {
       const { x, y, width, height } = document.activeElement.getBoundingClientRect()
-      return { x, y, width, height }
-    })
-    assert.ok(box.width > 0 && box.height > 0 && box.x >= 0 && box.y >= 0, `${what} has the focus and is not seen`)
+      return width > 0 && height > 0 && x >= 0 && y >= 0
+    }), 2000)
     return f
   }
   throw new Error(`${most} presses of ${key} do not lead to ${what}`)

@@ -78,12 +78,12 @@ async function bothChange() {
 }
 
 /** Two people change the same value: the page asks whose stays. */
-async function conflict(keep, expected) {
-  await field('Friendly name').fill('Mine again')
+async function conflict(keep, mine, expected) {
+  await field('Friendly name').fill(mine)
   await change({ friendlyName: 'Theirs' + keep })
   await button('Save').click()
   await page.getByText('Somebody else changed this meanwhile').waitFor()
-  assert.equal(await field('Friendly name').inputValue(), 'Mine again', 'what was typed was lost')
+  assert.equal(await field('Friendly name').inputValue(), mine, 'what was typed was lost')
   await shot('conflict')
   await button(keep).click()
   if (await button('Save').isEnabled()) await button('Save').click()
@@ -113,8 +113,8 @@ await tell(async () => {
   await signInAgain()
   say('after a new sign-in the page went on with what was typed')
   await bothChange()
-  await conflict('Keep yours', 'Mine again')
-  await conflict('Take theirs', 'TheirsTake theirs')
+  await conflict('Keep yours', 'Mine again', 'Mine again')
+  await conflict('Take theirs', 'Once more', 'TheirsTake theirs')
   say('two people changed one thing: other values merge, the same value is asked about')
   await leaving()
   say('a page with something unsaved asks before it is left')

@@ -6,7 +6,7 @@ import { violations } from './axe.mjs'
 import { about, eachLook, go, page, say, settled, shot, signIn, tell } from './stage.mjs'
 
 /** The names of the pages, as the portal has them. */
-const names = [...readFileSync(new URL('../../web/src/portal/pages/index.ts', import.meta.url), 'utf8').matchAll(/^ +'?(\w*)'?: page\(/gm)].map((m) => m[1])
+const names = [...readFileSync(new URL('../../web/src/portal/pages/index.ts', import.meta.url), 'utf8').matchAll(/^ +'?([\w-]*)'?: page\(/gm)].map((m) => m[1])
 const found = new Map()
 
 const addressOf = (name) => `#/${name}${about.places[name] ?? ''}${name === 'search' ? '?q=hp' : ''}`

@@ -38,6 +38,13 @@ func TestAReaderSeesNoButtonThatWouldFail(t *testing.T) {
 	h.tell(t, "reader.mjs")
 }
 
+func TestTheArticleWorksAsItIsWritten(t *testing.T) {
+	needs(t, "hostpool", "hosts", "add")
+	h := open(t)
+	h.fill(t)
+	h.tell(t, "walk.mjs")
+}
+
 // shots is where screenshots go: DESKYARD_SHOTS, or a folder of the test's.
 func shots(t *testing.T) string {
 	if dir := os.Getenv("DESKYARD_SHOTS"); dir != "" {

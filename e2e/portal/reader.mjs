@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { about, ask, at, button, go, page, say, settled, shot, signIn, tell, until } from './stage.mjs'
 
-const names = [...readFileSync(new URL('../../web/src/portal/pages/index.ts', import.meta.url), 'utf8').matchAll(/^ +'?(\w*)'?: page\(/gm)].map((m) => m[1])
+const names = [...readFileSync(new URL('../../web/src/portal/pages/index.ts', import.meta.url), 'utf8').matchAll(/^ +'?([\w-]*)'?: page\(/gm)].map((m) => m[1])
 const addressOf = (name) => `#/${name}${about.places[name] ?? ''}${name === 'search' ? '?q=hp' : ''}`
 const refused = new Map()
 let pressing = ''

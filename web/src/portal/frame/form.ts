@@ -88,22 +88,13 @@ export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
     if (form.changed.length === 0 && o.known.etag !== base.etag && !saving) setBase(o.known)
   }, [o.known, base.etag, form.changed.length, saving])
 
-  const send = async (etag: string): Promise<ArmError | null> => {
+  const send = async (etag: string) => {
     const changed = Object.fromEntries(form.changed.map((k) => [k, form.values[k]])) as Partial<V>
-    let failed: ArmError | null = null
-    await act(o.title, async () => {
-      try {
-        const answer = await arm.send<R>('PATCH', o.path, o.write(changed, form.values), etag ? { ifMatch: etag } : {})
-        setBase({ body: answer.body, etag: answer.etag })
-        form.saved(changed)
-        setConflicts([])
-        live.reload(o.path)
-      } catch (thrown) {
-        failed = asArmError(thrown)
-        throw failed
-      }
-    })
-    return failed
+    const answer = await arm.send<R>('PATCH', o.path, o.write(changed, form.values), etag ? { ifMatch: etag } : {})
+    setBase({ body: answer.body, etag: answer.etag })
+    form.saved(changed)
+    setConflicts([])
+    live.reload(o.path)
   }
 
   /** What the other changed of what is typed here. */
@@ -115,21 +106,24 @@ export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
     return { etag: now.etag, both }
   }
 
+  /** Sends what is typed; once more where somebody else changed other values only. */
+  const sendOrAsk = async () => {
+    try {
+      await send(base.etag)
+    } catch (thrown) {
+      if (!asArmError(thrown).conflict) throw thrown
+      const { etag, both } = await compare()
+      setConflicts(both)
+      if (both.length > 0) throw thrown
+      await send(etag)
+    }
+  }
+
   const save = async () => {
     setSaving(true)
-    try {
-      let failed = await send(base.etag)
-      if (failed?.conflict) {
-        const { etag, both } = await compare()
-        setConflicts(both)
-        failed = both.length > 0 ? failed : await send(etag)
-      }
-      form.show(failed)
-    } catch (thrown) {
-      form.show(asArmError(thrown))
-    } finally {
-      setSaving(false)
-    }
+    const failed = await act(o.title, sendOrAsk)
+    setSaving(false)
+    if (failed) form.show(failed)
   }
   /** Settles one conflict. */
   const settle = (c: Conflict<V>, keep: 'mine' | 'theirs') => {
