@@ -42,6 +42,7 @@ export const frame = {
   refresh: 'Refresh',
   retry: 'Try again',
   close: 'Close',
+  ok: 'OK',
   cancel: 'Cancel',
   save: 'Save',
   saved: 'Saved',
