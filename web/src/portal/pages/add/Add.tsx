@@ -13,8 +13,9 @@ import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
 import { Automation } from './Automation'
 import { Basics } from './Basics'
-import { useCreate } from './create'
-import { kept } from './draft'
+import { useAzureChoices, useNamesInUse } from './choices'
+import { adding, useCreate } from './create'
+import { kept, stacked } from './draft'
 import { FindingList } from './FindingList'
 import { tabs, type TabName } from './findings'
 import { Machines } from './Machines'
@@ -23,9 +24,6 @@ import { Tags } from './Tags'
 import { useWizardOf, WizardContext, type Wizard } from './wizard'
 
 const t = portalTexts.add
-
-/** What adding hosts needs on the host pool. */
-const permission = 'Microsoft.DesktopVirtualization/hostPools/write'
 
 const useStyles = makeStyles({
   bar: { position: 'sticky', bottom: 0, display: 'flex', flexWrap: 'wrap', gap: tokens.spacingHorizontalS, padding: `${tokens.spacingVerticalM} 0`, marginTop: 'auto', backgroundColor: tokens.colorNeutralBackground1, borderTop: `1px solid ${tokens.colorNeutralStroke2}`, zIndex: 1 },
@@ -37,14 +35,14 @@ export default function Add({ id }: PageProps) {
   const known = useResource<PoolBasics>(id, pace.slow)
   const may = useMay(id)
   const pool = known.data?.body
-  if (pool && may.known && may(permission)) return <TheWizard pool={{ ...pool, id }} />
+  if (pool && may.known && may(adding)) return <TheWizard pool={{ ...pool, id }} />
   return (
     <Page title={t.title} crumbs={crumbsOf(id)} known={known}>
-      {may.known && !may(permission) && (
+      {may.known && !may(adding) && (
         <MessageBar intent="warning" layout="multiline">
           <MessageBarBody>
             <MessageBarTitle>{t.mayNot}</MessageBarTitle>
-            {t.mayNotText(permission, id)}
+            {t.mayNotText(adding, id)}
           </MessageBarBody>
         </MessageBar>
       )}
@@ -56,6 +54,9 @@ function TheWizard({ pool }: { pool: PoolBasics }) {
   const [shown, show] = useQuery('tab', 'basics')
   const tab = tabs.find((x) => x === shown) ?? 'basics'
   const wizard = useWizardOf(pool, tab)
+  // Watched for as long as the wizard is open, so that no tab asks for them anew.
+  useNamesInUse(pool.id, wizard.draft.resourceGroup)
+  useAzureChoices(stacked(wizard.draft) ? '' : wizard.draft.location, wizard.draft.resourceGroup)
   const [asked, ask] = useState<'restart' | 'automation' | null>(null)
   const [again] = useState(() => kept(pool.id) !== null)
   const marks = tabs.map((key) => markOf(key, wizard))

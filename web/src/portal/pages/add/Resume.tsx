@@ -1,8 +1,9 @@
 // Puts a run's own deployment again, with the secrets that nobody keeps and what was wrong.
-import { MessageBar, MessageBarBody, Text } from '@fluentui/react-components'
+import { Button, MessageBar, MessageBarBody, Text } from '@fluentui/react-components'
 import { useState } from 'react'
 import { pace, useLive, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
+import { useMay } from '../../arm/permissions'
 import type { RunProgress } from '../../arm/types-wizard'
 import { Panel } from '../../frame/Dialogs'
 import { ErrorNotice } from '../../frame/ErrorNotice'
@@ -11,6 +12,7 @@ import { act } from '../../frame/notifications'
 import { To } from '../../frame/Page'
 import { portalTexts } from '../../texts/en'
 import { pageOf } from '../kinds'
+import { adding } from './create'
 
 const t = portalTexts.add.run
 
@@ -20,12 +22,15 @@ interface Template {
   resources: unknown
 }
 
+const day = 24 * 3600 * 1000
+
 /** The parameters of the join that may have been wrong. */
 const correctable = ['joinUser', 'domain', 'ouPath'] as const
 
 export function Resume({ run, id, close }: { run: RunProgress; id: string; close: () => void }) {
   const { arm, live } = useService()
   const pool = parseID(id).parent
+  const may = useMay(pool)
   const exported = useLive(`${run.deploymentId}/exportTemplate`, async () => (await arm.post<{ template: Template }>(`${run.deploymentId}/exportTemplate`)).template, pace.once)
   const key = useLive(`${pool}/retrieveRegistrationToken`, async () => (await arm.post<{ token: string | null }>(`${pool}/retrieveRegistrationToken`)).token ?? '', pace.once)
   const [typed, setTyped] = useState<Record<string, string>>({})
@@ -41,6 +46,10 @@ export function Resume({ run, id, close }: { run: RunProgress; id: string; close
     live.reload(id)
     return failed
   }
+  const generate = () => {
+    const registrationInfo = { registrationTokenOperation: 'Update', expirationTime: new Date(Date.now() + day).toISOString() }
+    void act(t.generating(parseID(pool).name), () => arm.patch(pool, { properties: { registrationInfo } })).then(() => key.reload())
+  }
   const ready = template && key.data && typed.adminPassword && (!joins || typed.joinPassword)
   return (
     <Panel title={t.resumeTitle} close={close} doIt={t.resume} run={go} disabled={!ready}>
@@ -49,7 +58,10 @@ export function Resume({ run, id, close }: { run: RunProgress; id: string; close
       {(key.error || key.data === '') && (
         <MessageBar intent="warning" layout="multiline">
           <MessageBarBody>
-            {t.resumeKey} <To to={pageOf(pool)}>{parseID(pool).name}</To>
+            {t.resumeKey} <To to={pageOf(pool)}>{parseID(pool).name}</To>{' '}
+            <Button size="small" disabled={!may(adding)} title={may(adding) ? undefined : portalTexts.frame.needs(adding)} onClick={generate}>
+              {t.newKey}
+            </Button>
           </MessageBarBody>
         </MessageBar>
       )}

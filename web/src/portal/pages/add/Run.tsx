@@ -17,6 +17,7 @@ import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
 import { pageOf } from '../kinds'
+import { adding } from './create'
 import { Resume } from './Resume'
 import { HostSteps } from './HostSteps'
 import { ended, toneOfStage } from './stages'
@@ -57,6 +58,7 @@ function useCommands(run: RunProgress | undefined, pool: string, ask: (what: Ask
   const { subscription } = useService()
   const group = run ? groupID(subscription, parseID(run.deploymentId).group) : ''
   const may = useMay(group)
+  const mayAdd = useMay(pool)
   const lacks = (action: string) => !may(`${deployments}/${action}`) && `${deployments}/${action}`
   const running = run?.state === 'Running'
   const behind = run?.state === 'Failed' || run?.state === 'Canceled'
@@ -64,7 +66,7 @@ function useCommands(run: RunProgress | undefined, pool: string, ask: (what: Ask
     ...(behind ? [{ key: 'resume', text: t.resume, icon: <ArrowRepeatAllRegular />, primary: true, run: () => ask('resume'), lacks: lacks('write') }] : []),
     { key: 'cancel', text: t.cancel, icon: <DismissRegular />, run: () => ask('cancel'), disabled: !running, lacks: lacks('cancel/action') },
     { key: 'deployment', text: t.deployment, to: run ? pageOf(run.deploymentId) : '', disabled: !run },
-    { key: 'more', text: t.more, icon: <AddRegular />, to: href('add', pool) },
+    { key: 'more', text: t.more, icon: <AddRegular />, to: href('add', pool), lacks: !mayAdd(adding) && adding },
   ]
 }
 

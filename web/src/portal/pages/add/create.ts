@@ -12,6 +12,9 @@ import { useWizard } from './wizard'
 
 const t = portalTexts.add
 
+/** The permission that adding hosts needs on the host pool. */
+export const adding = 'Microsoft.DesktopVirtualization/hostPools/write'
+
 /** A deployment's name that no other has. */
 export function deploymentName(prefix: string, now: Date, random: string): string {
   const at = now.toISOString().replace(/\D/g, '').slice(0, 14)
