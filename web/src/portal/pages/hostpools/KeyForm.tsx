@@ -33,7 +33,7 @@ export function KeyForm({ pool, close }: { pool: string; close: () => void }) {
     return failed
   }
   return (
-    <Panel title={t.generate} close={close} doIt={t.generate} run={run} disabled={wrong !== undefined}>
+    <Panel title={t.generate} close={close} doIt={portalTexts.frame.ok} run={run} disabled={wrong !== undefined}>
       {t.generateText}
       <TextField label={t.expiresDate} type="date" value={date} change={setDate} hint={t.bounds} error={wrong} required />
       <TextField label={t.expiresTime} type="time" value={time} change={setTime} required />
