@@ -7,6 +7,7 @@ import { parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { PoolBasics } from '../../arm/types-wizard'
 import { Confirm } from '../../frame/Dialogs'
+import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Page } from '../../frame/Page'
 import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -27,6 +28,7 @@ const t = portalTexts.add
 
 const useStyles = makeStyles({
   bar: { position: 'sticky', bottom: 0, display: 'flex', flexWrap: 'wrap', gap: tokens.spacingHorizontalS, padding: `${tokens.spacingVerticalM} 0`, marginTop: 'auto', backgroundColor: tokens.colorNeutralBackground1, borderTop: `1px solid ${tokens.colorNeutralStroke2}`, zIndex: 1 },
+  error: { flexBasis: '100%', maxHeight: '40vh', overflowY: 'auto' },
 })
 
 const crumbsOf = (pool: string) => [{ text: t.hostPools, to: href('hostpools') }, { text: parseID(pool).name, to: href('hostpool', pool, { tab: 'hosts' }) }]
@@ -108,6 +110,11 @@ function Steps({ tab, show }: { tab: TabName; show: (tab: string) => void }) {
   const at = tabs.indexOf(tab)
   return (
     <div className={styles.bar}>
+      {tab === 'review' && w.error && (
+        <div className={styles.error}>
+          <ErrorNotice error={w.error} />
+        </div>
+      )}
       {tab === 'review' ? (
         <Button appearance="primary" disabled={!w.ready} onClick={w.create}>
           {t.create}

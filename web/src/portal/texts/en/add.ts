@@ -141,7 +141,6 @@ export const add = {
   secret: 'Typed, not shown',
   missing: 'Not typed',
   adding: (n: number, pool: string) => `Add ${machines(n)} to ${pool}`,
-  alreadyBegun: 'The run had begun before the connection was lost.',
 
   automation: 'Download template and parameters',
   automationHint: 'The same run for automation, without passwords and without the registration key: those are asked for where it is run.',
