@@ -139,6 +139,21 @@ func (h *house) fillHosts(t *testing.T) {
 	h.await(t, pool, "sh-1", "Available")
 	must(t, pool.Drain(t.Context(), "sh-1", true))
 	h.await(t, pool, "sh-2", "Unavailable")
+	h.connect(t)
+}
+
+// connect lets Bob ask for his desktop, which is a connection on record.
+func (h *house) connect(t *testing.T) {
+	t.Helper()
+	bob := h.client.Person(h.people["bob"].User, h.people["bob"].Password)
+	resources, err := bob.Resources(t.Context())
+	must(t, err)
+	if len(resources) != 1 {
+		t.Fatalf("Bob may open %+v", resources)
+	}
+	id, err := bob.Connect(t.Context(), resources[0].ID)
+	must(t, err)
+	h.places["connection"] = "/subscriptions/" + h.SubscriptionID + "/providers/Microsoft.DesktopVirtualization/connections/" + id
 }
 
 func (h *house) await(t *testing.T, pool service.Pool, name, status string) {

@@ -72,6 +72,37 @@ async function list() {
   await headed('Users')
 }
 
+/** Space chooses rows, and what can be done to them then is reached. */
+async function choosing() {
+  await go('#/hosts')
+  await tabTo('the list', (f) => f.role === 'row')
+  const chosen = () => page.getByRole('row', { selected: true }).count()
+  await press(' ')
+  await press('ArrowDown')
+  await press(' ')
+  await until('two chosen rows', async () => (await chosen()) === 2)
+  await press(' ')
+  await until('one chosen row', async () => (await chosen()) === 1)
+  await tabTo('what can be done', isNamed('Remove'), 'Shift+Tab')
+}
+
+/** The navigation of a narrow window. */
+async function narrow() {
+  await page.setViewportSize({ width: 390, height: 844 })
+  await go('#/users')
+  await tabTo('the navigation', isNamed('Open the navigation'), 'Shift+Tab')
+  await press('Enter')
+  await until('the focus in the navigation', async () => (await focused()).inDialog)
+  await press('Escape')
+  await until('the focus back on its button', async () => (await focused()).name === 'Open the navigation')
+  await press('Enter')
+  await until('the focus in the navigation', async () => (await focused()).inDialog)
+  await tabTo('Groups', (f) => f.role === 'a' && f.name === 'Groups')
+  await press('Enter')
+  await at('#/groups')
+  await headed('Groups')
+}
+
 /** A panel keeps the focus, closes by Escape and gives the focus back to what opened it. */
 async function panel() {
   await tabTo('the command', isNamed('Create a user'))
@@ -112,7 +143,7 @@ async function menu() {
 
 await tell(async () => {
   await signIn()
-  for (const [what, chapter] of Object.entries({ 'the skip link': skipLink, 'the navigation': navigation, search, 'a list': list, 'a panel': panel, 'a question': question, 'a menu': menu })) {
+  for (const [what, chapter] of Object.entries({ 'the skip link': skipLink, 'the navigation': navigation, search, 'a list': list, 'a panel': panel, 'a question': question, 'a menu': menu, 'choosing rows': choosing, 'a narrow window': narrow })) {
     await chapter()
     say(`${what} works by keyboard alone`)
   }

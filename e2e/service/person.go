@@ -1,7 +1,9 @@
 package service
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,6 +66,24 @@ func (p Person) Resources(ctx context.Context) ([]Resource, error) {
 		all = append(all, w.Resources...)
 	}
 	return all, nil
+}
+
+// Connect asks for a desktop or application, as the web client does, and returns the id of
+// the connection; nobody goes on to its gateway.
+func (p Person) Connect(ctx context.Context, resource string) (string, error) {
+	body, err := json.Marshal(map[string]string{"resourceId": resource})
+	if err != nil {
+		return "", fmt.Errorf("encode what is to be opened: %w", err)
+	}
+	req, err := p.ask(ctx, "/connect/v1/connections")
+	if err != nil {
+		return "", err
+	}
+	req.Method, req.Body = http.MethodPost, io.NopCloser(bytes.NewReader(body))
+	req.Header.Set("Content-Type", "application/json")
+	var answer struct{ ConnectionID string }
+	err = p.client.send(req, &answer)
+	return answer.ConnectionID, err
 }
 
 // maxFile bounds a connection file.
