@@ -107,6 +107,7 @@ describe('automation', () => {
     expect(hcl).toContain('resource "azurerm_linux_virtual_machine" "host" {')
     expect(hcl).toContain('zone = local.zones[each.value % length(local.zones)]')
     expect(hcl).toContain('destination_port_range = "3389"')
+    expect(hcl).toContain('boot_diagnostics {}')
     expect(hcl.split('{').length).toBe(hcl.split('}').length)
     expect(terraformText(rack, facts, 'f')).toContain('azurerm_resource_group_template_deployment')
   })

@@ -26,7 +26,7 @@ export interface Template {
 }
 
 /** Microsoft's package of the agent's installer, which Azure runs in Windows machines; this service installs its own agent. */
-const artifacts = 'https://wvdportalstorageblob.blob.core.windows.net/galleryartifacts/Configuration_09-08-2022.zip'
+export const artifacts = 'https://wvdportalstorageblob.blob.core.windows.net/galleryartifacts/Configuration_09-08-2022.zip'
 
 /** The service's own template of a kind. */
 export async function templateText(stack: boolean): Promise<string> {

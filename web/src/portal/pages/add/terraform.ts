@@ -1,5 +1,5 @@
 // The same run as Terraform's resources of the provider azurerm.
-import { rulesOf, scriptOf, setID, type Facts } from './automation'
+import { artifacts, rulesOf, scriptOf, setID, type Facts } from './automation'
 import { domainOf, stacked, tagsOf, type Draft } from './draft'
 
 /** A value of Terraform's language that is no text: a reference or an expression. */
@@ -35,7 +35,7 @@ function body(args: Args, indent: string): string {
   for (const [name, v] of Object.entries(args)) {
     if (v === null) continue
     const blocks = v instanceof Block ? [v] : Array.isArray(v) && v.length > 0 && v.every((x) => x instanceof Block) ? (v as Block[]) : null
-    if (blocks) for (const b of blocks) lines.push('', Object.keys(b.args).length === 0 ? `${indent}${name} {}` : `${indent}${name} {\n${body(b.args, indent + '  ')}\n${indent}}`)
+    if (blocks) for (const b of blocks) lines.push('', Object.values(b.args).every((x) => x === null) ? `${indent}${name} {}` : `${indent}${name} {\n${body(b.args, indent + '  ')}\n${indent}}`)
     else lines.push(`${indent}${name} = ${written(v as Value, indent)}`)
   }
   return lines.join('\n').replace(/^\n/, '')
@@ -127,7 +127,7 @@ function extensions(d: Draft, f: Facts): string[] {
   if (url) add('configuration', { name: 'configuration', publisher: script.publisher, type: script.type, version: script.version, settings: { fileUris: [url] }, secrets: { commandToExecute: script.command } })
   add('agent', {
     name: 'Microsoft.PowerShell.DSC', publisher: 'Microsoft.Powershell', type: 'DSC', version: '2.73',
-    settings: { modulesUrl: 'https://wvdportalstorageblob.blob.core.windows.net/galleryartifacts/Configuration_09-08-2022.zip', configurationFunction: 'Configuration.ps1\\AddSessionHost', properties: { hostPoolName: f.pool, aadJoin: d.directory === 'MicrosoftEntraID', UseAgentDownloadEndpoint: true } },
+    settings: { modulesUrl: artifacts, configurationFunction: 'Configuration.ps1\\AddSessionHost', properties: { hostPoolName: f.pool, aadJoin: d.directory === 'MicrosoftEntraID', UseAgentDownloadEndpoint: true } },
     secrets: { properties: { registrationInfoToken: is('var.registration_token') } },
   })
   return all
