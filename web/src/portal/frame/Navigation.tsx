@@ -95,11 +95,13 @@ export function NavigationButton() {
   return (
     <>
       <Button className={styles.button} appearance="subtle" icon={<NavigationRegular />} aria-label={t.openNavigation} aria-expanded={open} onClick={() => setOpen(true)} />
-      <OverlayDrawer position="start" size="small" open={open} onOpenChange={(_, d) => setOpen(d.open)} aria-label={t.navigation}>
-        <nav aria-label={t.navigation}>
-          <Entries />
-        </nav>
-      </OverlayDrawer>
+      {open && (
+        <OverlayDrawer position="start" size="small" open onOpenChange={(_, d) => setOpen(d.open)} aria-label={t.navigation}>
+          <nav aria-label={t.navigation}>
+            <Entries />
+          </nav>
+        </OverlayDrawer>
+      )}
     </>
   )
 }

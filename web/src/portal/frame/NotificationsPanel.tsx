@@ -38,24 +38,26 @@ export function NotificationsButton() {
       <div role="status" className="visually-hidden">
         {latest && headline(latest)}
       </div>
-      <OverlayDrawer position="end" open={open} onOpenChange={(_, d) => setOpen(d.open)} aria-label={t.notifications}>
-        <DrawerHeader>
-          <DrawerHeaderTitle action={<Button appearance="subtle" icon={<DismissRegular />} aria-label={t.close} onClick={() => setOpen(false)} />}>{t.notifications}</DrawerHeaderTitle>
-        </DrawerHeader>
-        <DrawerBody>
-          {all.length === 0 && <Text>{t.noNotifications}</Text>}
-          {all.some((n) => n.state !== 'working') && (
-            <Button size="small" onClick={dismissEnded}>
-              {t.clearAll}
-            </Button>
-          )}
-          <ul className={styles.list}>
-            {all.map((n) => (
-              <Item key={n.key} n={n} />
-            ))}
-          </ul>
-        </DrawerBody>
-      </OverlayDrawer>
+      {open && (
+        <OverlayDrawer position="end" open onOpenChange={(_, d) => setOpen(d.open)} aria-label={t.notifications}>
+          <DrawerHeader>
+            <DrawerHeaderTitle action={<Button appearance="subtle" icon={<DismissRegular />} aria-label={t.close} onClick={() => setOpen(false)} />}>{t.notifications}</DrawerHeaderTitle>
+          </DrawerHeader>
+          <DrawerBody>
+            {all.length === 0 && <Text>{t.noNotifications}</Text>}
+            {all.some((n) => n.state !== 'working') && (
+              <Button size="small" onClick={dismissEnded}>
+                {t.clearAll}
+              </Button>
+            )}
+            <ul className={styles.list}>
+              {all.map((n) => (
+                <Item key={n.key} n={n} />
+              ))}
+            </ul>
+          </DrawerBody>
+        </OverlayDrawer>
+      )}
     </>
   )
 }
