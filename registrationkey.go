@@ -29,7 +29,12 @@ type KeyLimits struct {
 	SourceCIDR  string `json:"sourceCidr,omitempty"`  // comma-separated prefixes the machine must come from
 	NamePattern string `json:"namePattern,omitempty"` // shell pattern for the host's name, any case
 	SingleHost  string `json:"singleHost,omitempty"`  // the one host name this key is for
+	Run         bool   `json:"run,omitempty"`         // made for one run that adds session hosts
 }
+
+// OfPool reports whether the key is the pool's own: one that its administrator made,
+// retrieves, and ends by a new one. A key for one host or one run stands beside it.
+func (l KeyLimits) OfPool() bool { return l.SingleHost == "" && !l.Run }
 
 // Bounds of a key's life (troubleshoot-agent article: 1 hour to 27 days; newer
 // clients send up to 30). maxKeyLifeSlack lets a client whose clock runs ahead ask for the bound itself.

@@ -153,6 +153,9 @@ func keyOptions(tags map[string]string, req registrationRequest) (limits deskyar
 	if limits.SingleHost != "" {
 		v.Add(registrationPath+".deskyard.singleHost", "A key for one host is made by listSingleSessionHostRegistrationTokens on that host.")
 	}
+	if limits.Run {
+		v.Add(registrationPath+".deskyard.run", "A key for one run is made by addSessionHosts.")
+	}
 	if req.DeskyardKeepPreviousKeys != nil {
 		keep = *req.DeskyardKeepPreviousKeys
 	}
@@ -161,7 +164,7 @@ func keyOptions(tags map[string]string, req registrationRequest) (limits deskyar
 }
 
 // revokeKeys ends every key of the pool that is still good, save those for one
-// host only, and says how many.
+// host or one run only, and says how many.
 func revokeKeys(ctx context.Context, tx deskyard.Tx, pool string, now time.Time) (int, error) {
 	keys, err := tx.RegistrationKeys(ctx, pool)
 	if err != nil {
@@ -169,7 +172,7 @@ func revokeKeys(ctx context.Context, tx deskyard.Tx, pool string, now time.Time)
 	}
 	n := 0
 	for _, k := range keys {
-		if !k.RevokedAt.IsZero() || k.Limits.SingleHost != "" {
+		if !k.RevokedAt.IsZero() || !k.Limits.OfPool() {
 			continue
 		}
 		k.RevokedAt = now
@@ -189,7 +192,7 @@ func validKeys(ctx context.Context, reader deskyard.Reader, pool string, now tim
 	}
 	valid := keys[:0]
 	for _, k := range keys {
-		if k.Valid(now) && k.Limits.SingleHost == "" {
+		if k.Valid(now) && k.Limits.OfPool() {
 			valid = append(valid, k)
 		}
 	}

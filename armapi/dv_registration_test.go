@@ -1,11 +1,14 @@
 package armapi
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deskyard/deskyard"
 )
 
 // newKey has the pool generate a key and returns registrationInfo of the answer;
@@ -222,5 +225,30 @@ func TestASingleHostTokenIsForThatHostOnly(t *testing.T) {
 	d.refused(400, "InvalidParameter", "expirationTimeInUtc", "POST", at("2026-01-01-preview"), "{}")
 	if r := d.send("owner", "POST", at(stableVersion), body); r.status != 400 {
 		t.Errorf("the stable version knows the preview's action: %d", r.status)
+	}
+}
+
+func TestTheKeyOfARunIsNotThePools(t *testing.T) {
+	d := newDesk(t)
+	d.pool("hp1", "")
+	own, _ := d.verified(d.newKey("hp1", "")["token"])
+	d.refused(400, "InvalidParameter", "addSessionHosts", "PATCH", dv("hostPools/hp1"), registrationBody(d.now().Add(2*time.Hour).Format(time.RFC3339), `,"deskyard":{"run":true}`))
+	d.pass(time.Minute)
+	key, err := d.store.RegistrationKey(t.Context(), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.ID, key.CreatedAt, key.Limits = "00000000-0000-4000-8000-0000000000aa", d.now(), deskyard.KeyLimits{MaxUses: 2, NamePattern: "sh-*", Run: true}
+	if err := d.store.Write(t.Context(), func(ctx context.Context, tx deskyard.Tx) error { return tx.PutRegistrationKey(ctx, key) }); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := d.verified(d.must(200, "POST", dv("hostPools/hp1/retrieveRegistrationToken"), "")["token"]); got != own {
+		t.Error("the run's key is retrieved as the pool's")
+	}
+	d.must(200, "PATCH", dv("hostPools/hp1"), `{"properties":{"registrationInfo":{"registrationTokenOperation":"Delete"}}}`)
+	for _, r := range d.records("hp1") {
+		if want := map[bool]string{true: "Valid", false: "Revoked"}[r["id"] == key.ID]; r["state"] != want {
+			t.Errorf("key %v is %v, want %s", r["id"], r["state"], want)
+		}
 	}
 }

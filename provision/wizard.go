@@ -149,7 +149,7 @@ func (s *Service) mintKey(ctx context.Context, tx deskyard.Tx, r *AddRequest, f 
 	}
 	key := deskyard.RegistrationKey{
 		ID: uuid.NewString(), PoolID: r.Pool, Pool: f.pool.ObjectID, CreatedAt: now, CreatedBy: r.Caller.Name, ExpiresAt: now.Add(runKeyLife),
-		Limits: deskyard.KeyLimits{MaxUses: r.Run.Machines.Count, NamePattern: r.Run.Basics.NamePrefix + "-*"},
+		Limits: deskyard.KeyLimits{MaxUses: r.Run.Machines.Count, NamePattern: r.Run.Basics.NamePrefix + "-*", Run: true},
 	}
 	token, err := s.o.Tokens.Registration(key)
 	if err != nil {
