@@ -29,6 +29,20 @@ async function connectionLost() {
   return Date.now() - began
 }
 
+/** The same for the session hosts, whose list takes changes in by itself. */
+async function hostsLost() {
+  await go('#/hosts')
+  const rows = page.getByRole('link', { name: 'sh-0' })
+  await rows.waitFor()
+  await want('the service stops')
+  await stale.waitFor({ timeout: 30_000 })
+  await rows.waitFor()
+  await shot('lost-hosts')
+  await want('the service starts')
+  await stale.waitFor({ state: 'detached', timeout: 90_000 })
+  await page.getByRole('row').filter({ hasText: 'sh-0' }).getByText('Available').waitFor({ timeout: 60_000 })
+}
+
 /** Ends all sign-ins, and waits until the page asks for another. */
 async function signInEnds() {
   await button('Create a user').click()
@@ -107,6 +121,9 @@ async function leaving() {
 await tell(async () => {
   await signIn()
   say(`the page said as of when its rows were, and went on by itself ${await connectionLost()} ms after the service was back`)
+  await hostsLost()
+  say('so does the list of session hosts, which shows them Available again')
+  await go('#/users')
   at('expired sign-in')
   await signInExpires()
   say('the sign-in ended: the page asked for another, and took none of somebody else')

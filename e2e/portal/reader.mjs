@@ -17,6 +17,8 @@ page.on('response', async (r) => {
   refused.set(line, [...(refused.get(line) ?? []), pressing])
 })
 
+page.on('dialog', (d) => void d.accept()) // what was typed is left
+
 /** What can be pressed, but for what only sorts and leads to another tab. */
 const pressable = () => page.locator('main button:visible:not([disabled]):not([aria-disabled=true]):not([aria-haspopup=menu]):not([role=tab]):not([title^="Sort by"])')
 
@@ -61,10 +63,9 @@ async function onTab(tabs, tab) {
 }
 
 async function again(name, tabs, tab) {
+  await page.keyboard.press('Escape')
   await go('#/')
   await go(addressOf(name))
-  await page.reload()
-  await settled()
   await onTab(tabs, tab)
 }
 

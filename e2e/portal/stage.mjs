@@ -79,9 +79,9 @@ export async function go(hash, of = page) {
   await settled(of)
 }
 
-/** Waits until the page has its heading, and nothing is being loaded for the first time. */
+/** Waits until the page has its heading, and nothing is being loaded: what shows progress without saying how far. */
 export async function settled(of = page) {
-  await of.waitForFunction(() => document.querySelector('main h1, main h2') && !document.querySelector('main [role=progressbar]'))
+  await of.waitForFunction(() => document.querySelector('main h1, main h2') && !document.querySelector('main [role=progressbar]:not([aria-valuenow])'))
   await of.waitForTimeout(400)
 }
 
