@@ -1,9 +1,7 @@
-import {
-  Button, Menu, MenuDivider, MenuGroup, MenuGroupHeader, MenuItem, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, Tab, TabList, Text, makeStyles, tokens,
-} from '@fluentui/react-components'
-import { DesktopRegular, DismissRegular, HomeRegular, PersonRegular, SignOutRegular } from '@fluentui/react-icons'
-import { setPref, usePrefs, type Prefs } from '../prefs'
+import { Button, Tab, TabList, Text, makeStyles, tokens } from '@fluentui/react-components'
+import { DesktopRegular, DismissRegular, HomeRegular } from '@fluentui/react-icons'
 import { texts } from '../texts'
+import { AccountMenu } from './AccountMenu'
 import type { OpenTab } from './Shell'
 
 const useStyles = makeStyles({
@@ -61,37 +59,7 @@ export function TopBar(p: Props) {
           />
         )}
       </div>
-      <AccountMenu user={p.user} signOut={p.signOut} />
+      <AccountMenu user={p.user} signOut={p.signOut} words={texts} />
     </header>
-  )
-}
-
-function AccountMenu({ user, signOut }: { user: string; signOut: () => void }) {
-  const { theme } = usePrefs()
-  return (
-    <Menu inline checkedValues={{ theme: [theme] }} onCheckedValueChange={(_, d) => setPref('theme', d.checkedItems[0] as Prefs['theme'])}>
-      <MenuTrigger>
-        <Button appearance="subtle" icon={<PersonRegular />} aria-label={texts.account(user)} title={user} />
-      </MenuTrigger>
-      <MenuPopover>
-        <MenuList>
-          <MenuGroup>
-            <MenuGroupHeader>{user}</MenuGroupHeader>
-            <MenuItem icon={<SignOutRegular />} onClick={signOut}>
-              {texts.signOut}
-            </MenuItem>
-          </MenuGroup>
-          <MenuDivider />
-          <MenuGroup>
-            <MenuGroupHeader>{texts.theme}</MenuGroupHeader>
-            {Object.entries(texts.themes).map(([value, label]) => (
-              <MenuItemRadio key={value} name="theme" value={value}>
-                {label}
-              </MenuItemRadio>
-            ))}
-          </MenuGroup>
-        </MenuList>
-      </MenuPopover>
-    </Menu>
   )
 }

@@ -1,8 +1,8 @@
 // The portal around its pages: the bar with search, notifications and account; the navigation.
-import { Button, Menu, MenuDivider, MenuGroup, MenuGroupHeader, MenuItem, MenuItemLink, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, SearchBox, Spinner, Text, makeStyles, tokens } from '@fluentui/react-components'
-import { DesktopRegular, PersonRegular, SignOutRegular } from '@fluentui/react-icons'
+import { MenuItemLink, SearchBox, Spinner, Text, makeStyles, tokens } from '@fluentui/react-components'
+import { DesktopRegular } from '@fluentui/react-icons'
 import { Suspense, useEffect, useRef, useState } from 'react'
-import { setPref, usePrefs, type Prefs } from '../../prefs'
+import { AccountMenu } from '../../pages/AccountMenu'
 import { Notice } from '../../pages/Notice'
 import { pages } from '../pages'
 import { go, href, unsaved, useRoute } from '../router'
@@ -14,7 +14,7 @@ import { NotificationsButton } from './NotificationsPanel'
 const t = portalTexts.frame
 
 const useStyles = makeStyles({
-  bar: { display: 'flex', alignItems: 'center', gap: tokens.spacingHorizontalS, minHeight: '48px', flexShrink: 0, padding: `0 ${tokens.spacingHorizontalM}`, borderBottom: `1px solid ${tokens.colorNeutralStroke2}`, backgroundColor: tokens.colorNeutralBackground1 },
+  bar: { position: 'relative', zIndex: 2, display: 'flex', alignItems: 'center', gap: tokens.spacingHorizontalS, minHeight: '48px', flexShrink: 0, padding: `0 ${tokens.spacingHorizontalM}`, borderBottom: `1px solid ${tokens.colorNeutralStroke2}`, backgroundColor: tokens.colorNeutralBackground1 },
   brand: { color: tokens.colorNeutralForeground1, textDecorationLine: 'none', '@media (max-width: 640px)': { display: 'none' } },
   search: { flexGrow: 1, display: 'flex', justifyContent: 'center', minWidth: 0 },
   box: { width: '100%', maxWidth: '32rem' },
@@ -52,7 +52,11 @@ export function Frame({ user, signOut }: { user: string; signOut: () => void }) 
         </a>
         <GlobalSearch />
         <NotificationsButton />
-        <Account user={user} signOut={signOut} />
+        <AccountMenu user={user} signOut={signOut} words={t}>
+          <MenuItemLink icon={<DesktopRegular />} href="/web/">
+            {t.desktops}
+          </MenuItemLink>
+        </AccountMenu>
       </header>
       <div className={styles.body}>
         <Navigation />
@@ -141,38 +145,5 @@ function GlobalSearch() {
         }}
       />
     </div>
-  )
-}
-
-function Account({ user, signOut }: { user: string; signOut: () => void }) {
-  const { theme } = usePrefs()
-  return (
-    <Menu checkedValues={{ theme: [theme] }} onCheckedValueChange={(_, d) => setPref('theme', d.checkedItems[0] as Prefs['theme'])}>
-      <MenuTrigger>
-        <Button appearance="subtle" icon={<PersonRegular />} aria-label={t.account(user)} title={user} />
-      </MenuTrigger>
-      <MenuPopover>
-        <MenuList>
-          <MenuGroup>
-            <MenuGroupHeader>{user}</MenuGroupHeader>
-            <MenuItemLink icon={<DesktopRegular />} href="/web/">
-              {t.desktops}
-            </MenuItemLink>
-            <MenuItem icon={<SignOutRegular />} onClick={signOut}>
-              {t.signOut}
-            </MenuItem>
-          </MenuGroup>
-          <MenuDivider />
-          <MenuGroup>
-            <MenuGroupHeader>{t.theme}</MenuGroupHeader>
-            {Object.entries(t.themes).map(([value, label]) => (
-              <MenuItemRadio key={value} name="theme" value={value}>
-                {label}
-              </MenuItemRadio>
-            ))}
-          </MenuGroup>
-        </MenuList>
-      </MenuPopover>
-    </Menu>
   )
 }
