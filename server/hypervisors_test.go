@@ -28,7 +28,7 @@ hypervisors:
 - {name: a, driver: fake, network: token-ring, cpuRatio: -1}
 - {name: b, driver: libvirt, uri: "qemu+tls:///system"}
 - {name: c, driver: libvirt, uri: "qemu+tls://rack-1/system", network: bridge, masquerade: true}
-- {name: d, driver: qemu, masquerade: true}
+- {name: d, driver: qemu, masquerade: true, guest: /opt/guest}
 - {name: e, driver: qemu, network: bridge, locations: [eastus]}
 - {name: f, driver: libvirt, network: bridge, locations: [EastUS, westus]}
 - {name: g, driver: libvirt, network: bridge, locations: [northeurope]}
@@ -39,7 +39,7 @@ hypervisors:
 	for _, want := range []string{
 		`entry 1 ("Rack 1"): name must be`, `driver "vmware"`, `zone "4"`, "uri is for the driver libvirt",
 		`entry 3 ("a"): another entry`, `network "token-ring"`, "must not be negative",
-		`entry 4 ("b"): read libvirt URI`, `entry 5 ("c"): masquerade`, `entry 6 ("d"): masquerade`,
+		`entry 4 ("b"): read libvirt URI`, `entry 5 ("c"): masquerade`, `entry 6 ("d"): guest is for the driver fake alone`, `entry 6 ("d"): masquerade`,
 		`entry 8 ("f"): "e" makes bridges on this machine`,
 	} {
 		if !strings.Contains(err.Error(), want) {

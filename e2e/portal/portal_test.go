@@ -39,7 +39,6 @@ func TestAReaderSeesNoButtonThatWouldFail(t *testing.T) {
 }
 
 func TestTheArticleWorksAsItIsWritten(t *testing.T) {
-	needs(t, "hostpool", "hosts", "add")
 	h := open(t)
 	h.fill(t)
 	h.tell(t, "walk.mjs")

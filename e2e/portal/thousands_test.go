@@ -7,8 +7,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,22 +21,9 @@ import (
 const many = 10_000
 
 func TestAListOfTenThousandHostsIsQuick(t *testing.T) {
-	needs(t, "hosts")
 	h := open(t)
 	h.crowd(t)
 	h.tell(t, "thousands.mjs")
-}
-
-// needs skips a test of pages that are not built yet.
-func needs(t *testing.T, pages ...string) {
-	t.Helper()
-	index, err := os.ReadFile("../../web/src/portal/pages/index.ts")
-	must(t, err)
-	for _, name := range pages {
-		if !strings.Contains(string(index), "  "+name+": page(") {
-			t.Skipf("the portal has no page %q", name)
-		}
-	}
 }
 
 // crowd makes a pool of many hosts, which the store is given directly.
