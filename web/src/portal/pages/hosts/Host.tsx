@@ -1,14 +1,16 @@
 // One session host: its status with each check, its sessions, its metrics, its console.
-import { ArrowRepeatAllRegular } from '@fluentui/react-icons'
+import { ArrowRepeatAllRegular, PersonAddRegular, PersonDeleteRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { pace, useResource, useService } from '../../arm/context'
 import { nameOf, parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
+import type { HostPool } from '../../arm/types-hostpools'
 import type { HealthCheck, SessionHost } from '../../arm/types-hosts'
 import { Details } from '../../frame/Details'
 import { Confirm } from '../../frame/Dialogs'
 import { moment, relative } from '../../frame/format'
 import { Grid, type Column } from '../../frame/Grid'
+import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
 import { Status, toneOfHost } from '../../frame/Status'
 import { href, useQuery } from '../../router'
@@ -16,6 +18,7 @@ import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
 import { ActivityList } from '../monitor/Activity'
 import { need, replace } from './actions'
+import { AssignForm } from './Assign'
 import { HostQuestion, useHostCommands } from './Bulk'
 import { Console } from './Console'
 import { MetricsPlots } from './Metrics'
@@ -28,6 +31,17 @@ const tabs = [
   { key: 'activity', text: portalTexts.monitor.activity },
 ]
 
+/** Whose a personal desktop is: to assign it, or to take it away. */
+function useAssignment(h: SessionHost | undefined, mayWrite: boolean, ask: () => void): Command[] {
+  const { arm, live } = useService()
+  const pool = useResource<HostPool>(h ? parseID(h.id).parent : '', pace.slow)
+  if (!h || pool.data?.body.properties.hostPoolType !== 'Personal') return []
+  const lacks = !mayWrite && need.write
+  const take = () => void act(t.unassigning(nameOf(h.id)), () => arm.patch(`${h.id}?force=true`, { properties: { assignedUser: '' } })).then(() => live.reload(h.id))
+  const give = { key: 'assign', text: t.assign, icon: <PersonAddRegular />, run: ask, lacks }
+  return h.properties.assignedUser ? [give, { key: 'unassign', text: t.unassign, icon: <PersonDeleteRegular />, run: take, lacks }] : [give]
+}
+
 export default function Host({ id }: PageProps) {
   const { arm } = useService()
   const known = useResource<SessionHost>(id, pace.live)
@@ -35,11 +49,13 @@ export default function Host({ id }: PageProps) {
   const [tab] = useQuery('tab', 'overview')
   const [asked, ask] = useState<Parameters<Parameters<typeof useHostCommands>[1]>[0]>(null)
   const [replacing, setReplacing] = useState(false)
+  const [assigning, setAssigning] = useState(false)
   const h = known.data?.body
   const some = h ? [h] : []
   const machine = h?.properties.resourceId
   const ofHost = useHostCommands(some, ask, () => undefined).filter((c) => c.key !== (h?.properties.allowNewSession ? 'undrain' : 'drain'))
-  const commands: Command[] = [...ofHost, { key: 'replace', text: t.replace, icon: <ArrowRepeatAllRegular />, run: () => setReplacing(true), disabled: !machine, lacks: !may(need.remove) && need.remove }]
+  const assignment = useAssignment(h, may(need.write), () => setAssigning(true))
+  const commands: Command[] = [...ofHost, ...assignment, { key: 'replace', text: t.replace, icon: <ArrowRepeatAllRegular />, run: () => setReplacing(true), disabled: !machine, lacks: !may(need.remove) && need.remove }]
   const pool = parseID(id).parent
   return (
     <Page title={nameOf(id)} under={h && <Status tone={toneOfHost(h.properties.status)}>{h.properties.status}</Status>} crumbs={[{ text: portalTexts.hostpools.pools, to: href('hostpools') }, { text: nameOf(pool), to: href('hostpool', pool, { tab: 'hosts' }) }]} known={known} commands={commands} tabs={tabs}>
@@ -50,6 +66,7 @@ export default function Host({ id }: PageProps) {
       {h && tab === 'console' && <Console host={h} />}
       {tab === 'activity' && <ActivityList resource={id} />}
       <HostQuestion asked={asked} hosts={some} close={() => ask(null)} done={() => undefined} />
+      {assigning && <AssignForm host={id} close={() => setAssigning(false)} />}
       {h && replacing && (
         <Confirm title={`${t.replacing(nameOf(id))}?`} doIt={t.replace} type={nameOf(id)} run={() => void replace(arm, h)} close={() => setReplacing(false)}>
           {t.replaceText}
