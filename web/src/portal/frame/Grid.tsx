@@ -142,7 +142,10 @@ function Rows<T>(p: Props<T> & { shown: T[]; order: Order | null; setOrder: (tex
     const at = Math.max(0, Math.min(to, p.shown.length - 1))
     setActive(at)
     virtual.scrollToIndex(at)
-    requestAnimationFrame(() => scroll.current?.querySelector<HTMLElement>(`[data-index="${at}"]`)?.focus())
+    const row = () => scroll.current?.querySelector<HTMLElement>(`[data-index="${at}"]`)
+    // At once where the row exists: the next key may be on its way.
+    if (row()) row()?.focus({ preventScroll: true })
+    else requestAnimationFrame(() => row()?.focus())
   }
   const keys = (e: KeyboardEvent<HTMLDivElement>, row: T, at: number) => {
     if (e.target !== e.currentTarget) return

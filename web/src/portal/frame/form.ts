@@ -1,6 +1,6 @@
 // What a person types, apart from what the service has: it survives reloads of the
 // service's side, lost connections and conflicts.
-import { useCallback, useEffect, useMemo, useState } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { useService } from '../arm/context'
 import { ArmError, asArmError, type Finding } from '../arm/errors'
 import { guard } from '../router'
@@ -83,18 +83,24 @@ export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
   const form = useForm<V>(shown)
   const [conflicts, setConflicts] = useState<Conflict<V>[]>([])
   const [saving, setSaving] = useState(false)
+  const older = useRef<{ body: R; etag: string } | null>(null)
   // Without anything typed the form follows the service.
   useEffect(() => {
-    if (form.changed.length === 0 && o.known.etag !== base.etag && !saving) setBase(o.known)
+    if (form.changed.length === 0 && o.known.etag !== base.etag && o.known !== older.current && !saving) setBase(o.known)
   }, [o.known, base.etag, form.changed.length, saving])
+  /** Goes on from what the service has just answered: what the page knew till then is older. */
+  const goOnFrom = (answer: { body: R; etag: string }) => {
+    older.current = o.known
+    setBase({ body: answer.body, etag: answer.etag })
+    live.reload(o.path)
+  }
 
   const send = async (etag: string) => {
     const changed = Object.fromEntries(form.changed.map((k) => [k, form.values[k]])) as Partial<V>
     const answer = await arm.send<R>('PATCH', o.path, o.write(changed, form.values), etag ? { ifMatch: etag } : {})
-    setBase({ body: answer.body, etag: answer.etag })
+    goOnFrom(answer)
     form.saved(changed)
     setConflicts([])
-    live.reload(o.path)
   }
 
   /** What the other changed of what is typed here. */
@@ -102,7 +108,7 @@ export function useEdit<R, V extends Values>(o: EditOptions<R, V>) {
     const now = await arm.send<R>('GET', o.path)
     const theirs = o.read(now.body)
     const both = form.changed.filter((k) => !equal(theirs[k], shown[k])).map((name) => ({ name, mine: form.values[name], theirs: theirs[name] }))
-    setBase({ body: now.body, etag: now.etag })
+    goOnFrom(now)
     return { etag: now.etag, both }
   }
 
