@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -252,7 +253,10 @@ func encodeBody(body any) ([]byte, error) {
 // in the service's log when it is the service's fault.
 func (x *exchange) refuse(ctx context.Context, err error) {
 	f := refusalOf(err)
-	if f.fault {
+	switch {
+	case f.fault && errors.Is(x.r.Context().Err(), context.Canceled):
+		x.s.log.Debug("client went away", "error", err, "method", x.r.Method, "path", x.r.URL.Path, "correlation", x.correlation)
+	case f.fault:
 		x.s.log.Error("request failed", "error", err, "method", x.r.Method, "path", x.r.URL.Path,
 			"caller", x.principal.Name, "correlation", x.correlation)
 	}

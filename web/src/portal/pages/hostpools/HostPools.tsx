@@ -16,7 +16,7 @@ const columns: Column<HostPool>[] = [
   { key: 'name', title: t.pool, value: (p) => parseID(p.id).name, cell: (p) => <To to={href('hostpool', p.id)}>{parseID(p.id).name}</To>, wide: 1.4, rank: 1 },
   { key: 'friendly', title: t.friendlyName, value: (p) => p.properties.friendlyName ?? '', rank: 3 },
   { key: 'type', title: t.type, value: (p) => t.types[p.properties.hostPoolType] ?? p.properties.hostPoolType, rank: 1 },
-  { key: 'balancing', title: t.balancing, value: (p) => t.balancings[p.properties.loadBalancerType] ?? p.properties.loadBalancerType, rank: 2 },
+  { key: 'balancing', title: t.balancing, value: (p) => t.balancings[p.properties.loadBalancerType] ?? p.properties.loadBalancerType, rank: 2, wide: 1.3 },
   { key: 'limit', title: t.limit, value: (p) => p.properties.maxSessionLimit, numeric: true, rank: 2 },
   { key: 'validation', title: t.validation, value: (p) => (p.properties.validationEnvironment ? t.yes : t.no), rank: 3 },
   { key: 'start', title: t.start, value: (p) => (p.properties.startVMOnConnect ? t.yes : t.no), rank: 3 },

@@ -10,7 +10,7 @@ import { Confirm, Panel } from '../../frame/Dialogs'
 import { CheckField, LongTextField, TextField } from '../../frame/Fields'
 import { CommandButton, type Command } from '../../frame/Page'
 import { portalTexts } from '../../texts/en'
-import { calling, drain, message, need, power, remove } from './actions'
+import { calling, drain, hasMachine, message, need, power, remove } from './actions'
 
 const t = portalTexts.hosts
 
@@ -31,13 +31,14 @@ export function useHostCommands(hosts: readonly SessionHost[], ask: (what: Asked
     live.reload('/sessionHosts/')
   }
   const common = { disabled: hosts.length === 0 }
+  const powered = { disabled: !hosts.some(hasMachine) }
   return [
     { ...common, key: 'drain', text: t.drainOn, icon: <DoorRegular />, run: () => void drain(arm, hosts, true).then(after), lacks: lacks(need.write) },
     { ...common, key: 'undrain', text: t.drainOff, icon: <DoorArrowLeftRegular />, run: () => void drain(arm, hosts, false).then(after), lacks: lacks(need.write) },
     { ...common, key: 'message', text: t.message, icon: <ChatRegular />, run: () => ask('message'), lacks: lacks(need.message) },
-    { ...common, key: 'start', text: t.start, icon: <PlayRegular />, run: () => void power(arm, hosts, 'start').then(after), lacks: lacks(need.start) },
-    { ...common, key: 'restart', text: t.restart, icon: <ArrowResetRegular />, run: () => ask('restart'), lacks: lacks(need.restart) },
-    { ...common, key: 'stop', text: t.stop, icon: <StopRegular />, run: () => ask('stop'), lacks: lacks(need.stop) },
+    { ...powered, key: 'start', text: t.start, icon: <PlayRegular />, run: () => void power(arm, hosts, 'start').then(after), lacks: lacks(need.start) },
+    { ...powered, key: 'restart', text: t.restart, icon: <ArrowResetRegular />, run: () => ask('restart'), lacks: lacks(need.restart) },
+    { ...powered, key: 'stop', text: t.stop, icon: <StopRegular />, run: () => ask('stop'), lacks: lacks(need.stop) },
     { ...common, key: 'remove', text: t.remove, icon: <DeleteRegular />, run: () => ask('remove'), lacks: lacks(need.remove) },
   ]
 }

@@ -9,7 +9,7 @@ import type { SessionHost } from '../../arm/types-hosts'
 import { Code } from '../../frame/Details'
 import { Stale } from '../../frame/Page'
 import { portalTexts } from '../../texts/en'
-import { need } from './actions'
+import { hasMachine, need } from './actions'
 
 const t = portalTexts.hosts
 
@@ -23,7 +23,7 @@ interface Diagnostics {
 export function Console({ host }: { host: SessionHost }) {
   const machine = host.properties.resourceId
   const may = useMay(machine ?? '')
-  if (!machine || !/\/virtualMachines\//i.test(machine)) return <>{t.noConsole}</>
+  if (!machine || !hasMachine(host)) return <>{t.noConsole}</>
   if (may.known && !may(need.console)) return <>{portalTexts.frame.needs(need.console)}</>
   return may.known && <Shown machine={machine} />
 }

@@ -27,7 +27,7 @@ const columns: Column<SessionHost>[] = [
   { key: 'status', title: t.status, value: (h) => h.properties.status, cell: (h) => <Status tone={toneOfHost(h.properties.status)} title={why(h)}>{h.properties.status}</Status>, rank: 1 },
   { key: 'why', title: t.reason, value: why, cell: (h) => <span title={why(h)}>{why(h)}</span>, wide: 1.8, rank: 2 },
   { key: 'sessions', title: t.sessions, value: (h) => h.properties.sessions ?? 0, numeric: true, rank: 2, wide: 0.6 },
-  { key: 'drain', title: t.drain, value: (h) => (h.properties.allowNewSession ? t.notDraining : t.draining), cell: (h) => (h.properties.allowNewSession ? t.notDraining : <Status tone="warning">{t.draining}</Status>), rank: 2 },
+  { key: 'drain', title: t.drain, value: (h) => (h.properties.allowNewSession ? t.notDraining : t.draining), cell: (h) => (h.properties.allowNewSession ? t.notDraining : <Status tone="warning">{t.draining}</Status>), rank: 2, wide: 1.3 },
   { key: 'assigned', title: t.assigned, value: (h) => h.properties.assignedUser ?? '', rank: 3 },
   { key: 'agent', title: t.agent, value: (h) => h.properties.agentVersion ?? '', rank: 3 },
   { key: 'update', title: t.update, value: (h) => h.properties.updateState, rank: 3 },

@@ -21,11 +21,13 @@ export const calling = (hosts: readonly SessionHost[]) => (hosts.length === 1 ? 
 
 const name = (h: SessionHost) => nameOf(h.id)
 
-/** The machine of a host where it is one of this service; it fails with the reason where it is not. */
+/** Whether a machine of this service belongs to a host. */
+export const hasMachine = (h: SessionHost) => /\/virtualMachines\//i.test(h.properties.resourceId ?? '')
+
+/** The machine of a host; it fails with the reason where there is none. */
 function machineOf(h: SessionHost): string {
-  const machine = h.properties.resourceId
-  if (!machine || !/\/virtualMachines\//i.test(machine)) throw new Error(t.noMachine)
-  return machine
+  if (!h.properties.resourceId || !hasMachine(h)) throw new Error(t.noMachine)
+  return h.properties.resourceId
 }
 
 export const drain = (arm: Arm, hosts: readonly SessionHost[], on: boolean) => actOnEach(t.settingDrain(on, calling(hosts)), hosts, name, (h) => arm.patch(h.id, { properties: { allowNewSession: !on } }))

@@ -12,7 +12,7 @@ const useStyles = makeStyles({
   grid: { display: 'grid', gridTemplateColumns: 'max-content 1fr', gap: `${tokens.spacingVerticalXS} ${tokens.spacingHorizontalM}`, alignItems: 'center' },
   day: { position: 'relative', height: '28px', backgroundColor: tokens.colorNeutralBackground3, borderRadius: tokens.borderRadiusMedium, overflow: 'hidden' },
   span: {
-    position: 'absolute', top: 0, bottom: 0, display: 'flex', alignItems: 'center', justifyContent: 'center', overflow: 'hidden', whiteSpace: 'nowrap', fontSize: tokens.fontSizeBase200,
+    position: 'absolute', top: 0, bottom: 0, padding: '0 2px', boxSizing: 'border-box', lineHeight: '28px', textAlign: 'center', overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap', fontSize: tokens.fontSizeBase200,
     borderLeft: `2px solid ${tokens.colorNeutralBackground1}`, color: tokens.colorNeutralForeground1,
   },
   rampUp: { backgroundColor: tokens.colorPaletteYellowBackground2 },
