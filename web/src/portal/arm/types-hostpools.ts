@@ -23,5 +23,6 @@ export interface RegistrationKey {
   expirationTime: string
   state: string
   uses: number
+  limits?: { run?: boolean; singleHost?: string }
   sessionHosts: string[]
 }

@@ -115,7 +115,7 @@ function Properties({ id, known, lacks }: { id: string; known: { body: Pool; eta
       <ErrorNotice error={form.error?.conflict ? null : form.error} />
       <Conflicts conflicts={conflicts} label={(name) => labels[name] ?? String(name)} settle={settle} />
       <PoolFields form={form} disabled={Boolean(lacks)} />
-      <SaveBar changed={form.changed.length > 0} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
+      <SaveBar changed={form.changed.length > 0 && form.values.maxSessionLimit !== null} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
     </Form>
   )
 }

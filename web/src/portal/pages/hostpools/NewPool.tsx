@@ -35,7 +35,8 @@ export default function NewPool() {
     const id = `${scope}/providers/Microsoft.DesktopVirtualization/hostPools/${encodeURIComponent(v.name.trim())}`
     const location = v.location || locations.data?.[0]?.name
     const failed = await act(t.creating(v.name), async () => {
-      if (v.group === anew) await arm.put(scope, { location })
+      const there = groups.data?.some((g) => g.name.toLowerCase() === group.toLowerCase())
+      if (v.group === anew && !there) await arm.put(scope, { location })
       const values = form.values.hostPoolType === 'Personal' ? { ...bodyOf(form.values, 'Personal'), loadBalancerType: 'Persistent' } : bodyOf(form.values, 'Pooled')
       await arm.put(id, { location, properties: values }, { ifNoneMatch: '*' })
     })
@@ -59,7 +60,7 @@ export default function NewPool() {
         <SelectField label={t.location} value={v.location} change={(x) => place.set('location', x)} of={locations.data?.map((l) => ({ value: l.name, text: l.displayName })) ?? []} error={place.finding('location')} />
         <PoolFields form={form} isNew />
         <div>
-          <Button type="submit" appearance="primary" disabled={busy || !group || !v.name.trim() || (may.known && !may(write))} title={may.known && !may(write) ? portalTexts.frame.needs(write) : undefined}>
+          <Button type="submit" appearance="primary" disabled={busy || !group || !v.name.trim() || form.values.maxSessionLimit === null || (may.known && !may(write))} title={may.known && !may(write) ? portalTexts.frame.needs(write) : undefined}>
             {t.create}
           </Button>
         </div>

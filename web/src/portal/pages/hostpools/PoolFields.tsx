@@ -54,7 +54,7 @@ export function PoolFields({ form, isNew = false, disabled = false }: { form: Fo
       ) : (
         <>
           <SelectField label={t.balancing} value={v.loadBalancerType} change={(x) => set('loadBalancerType', x)} of={options(t.balancings, ['BreadthFirst', 'DepthFirst'])} error={finding('loadBalancerType')} disabled={disabled} />
-          <NumberField label={t.limit} hint={t.limitHint} value={v.maxSessionLimit} change={(x) => set('maxSessionLimit', x)} min={1} error={finding('maxSessionLimit')} disabled={disabled} />
+          <NumberField label={t.limit} hint={t.limitHint} value={v.maxSessionLimit} change={(x) => set('maxSessionLimit', x)} min={1} required error={v.maxSessionLimit === null ? portalTexts.frame.required : finding('maxSessionLimit')} disabled={disabled} />
         </>
       )}
       <SelectField label={t.preferred} value={v.preferredAppGroupType} change={(x) => set('preferredAppGroupType', x)} of={options(t.preferreds, ['Desktop', 'RailApplications'])} error={finding('preferredAppGroupType')} disabled={disabled} />

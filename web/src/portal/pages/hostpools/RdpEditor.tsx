@@ -38,7 +38,7 @@ export function RdpEditor({ id, known, lacks }: { id: string; known: { body: Hos
       {others(text).length > 0 && (
         <Section title={t.rdpGroups['other'] ?? ''}>
           {others(text).map((p) => (
-            <TextField key={p.name} label={`${p.name} (${p.type})`} value={p.value} change={(v) => form.set('customRdpProperty', withProperty(text, p.name, p.type, v))} disabled={Boolean(lacks)} />
+            <TextField key={p.name} label={`${p.name} (${p.type})`} value={p.value} change={(v) => form.set('customRdpProperty', withProperty(text, p.name, p.type, v))} disabled={Boolean(lacks) || bad.length > 0} />
           ))}
         </Section>
       )}
