@@ -51,7 +51,7 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-federation e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines e2e-domain e2e-connect e2e-sessions ## everything
+test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-federation e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines e2e-domain e2e-connect e2e-portal e2e-sessions ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short

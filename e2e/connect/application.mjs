@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { HOST_HOME, base, button, connected, giveName, page, say, shot, tell, until, want } from './stage.mjs'
+import { home, base, button, connected, giveName, page, say, shot, tell, until, want } from './stage.mjs'
 
 await tell(async () => {
   await page.goto(base + '/')
@@ -15,7 +15,7 @@ await tell(async () => {
   await until('the program', async () => (await want('programs of the session')).some((p) => p.includes('xterm -title Alone')))
   const programs = await want('programs of the session')
   assert.ok(!programs.some((p) => /openbox|startwm/.test(p)), 'there is a desktop besides: ' + programs.join(', '))
-  assert.ok(!existsSync(join(HOST_HOME, 'ready')), 'the desktop started')
+  assert.ok(!existsSync(join(home, 'ready')), 'the desktop started')
   assert.equal(await want('sessions of programs'), 1, 'the host cannot tell that the session is a RemoteApp')
   await shot('application')
   say('the program runs alone: ' + programs.join(', '))

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { HOST_HOME, base, button, canvas, connected, context, giveName, openTerminal, page, picture, pictureIfThere, say, shell, shot, still, tell, type, until } from './stage.mjs'
+import { home, base, button, canvas, connected, context, giveName, openTerminal, page, picture, pictureIfThere, say, shell, shot, still, tell, type, until } from './stage.mjs'
 
-const file = (name) => join(HOST_HOME, name)
+const file = (name) => join(home, name)
 const menu = async (name, ...items) => {
   await button(name).click()
   for (const item of items) await page.getByRole(/^Ctrl/.test(item) ? 'menuitem' : 'menuitemradio', { name: item, exact: typeof item === 'string' }).click()

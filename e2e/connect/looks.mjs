@@ -1,29 +1,10 @@
 // How the pages look: each is drawn light and dark, wide and narrow, and no rule of axe
 // is broken on any.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { base, button, connected, eachLook, giveName, openTerminal, page, pictureIfThere, require, say, shot, tell, until, want } from './stage.mjs'
+import { violations } from '../browser/story.mjs'
+import { base, button, connected, eachLook, giveName, openTerminal, page, pictureIfThere, say, shot, tell, until, want } from './stage.mjs'
 
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 const found = []
-
-/**
- * What axe says of the page, in its own world: the page's policy lets no script in. Left out
- * are the component library's elements that hand the focus on as soon as they get it.
- */
-async function check(name) {
-  const cdp = await page.context().newCDPSession(page)
-  const { frameTree } = await cdp.send('Page.getFrameTree')
-  const { executionContextId: contextId } = await cdp.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id })
-  await cdp.send('Runtime.evaluate', { contextId, expression: axe })
-  const { result, exceptionDetails } = await cdp.send('Runtime.evaluate', {
-    contextId, awaitPromise: true, returnByValue: true, expression: 'axe.run({ exclude: ["[data-tabster-dummy]"] }, { resultTypes: ["violations"] })',
-  })
-  await cdp.detach()
-  assert.ok(result.value, `axe did not run on ${name}: ${exceptionDetails?.exception?.description}`)
-  assert.ok(result.value.passes.length > 5, `axe found next to nothing to check on ${name}`)
-  for (const v of result.value.violations) found.push(`${name}: ${v.id}: ${v.nodes.map((n) => n.html.slice(0, 160) + ' ' + (n.any[0]?.message ?? n.all[0]?.message ?? '')).join('; ')}`)
-}
 
 /** Waits until the desktop has the size of its box. */
 async function followed() {
@@ -38,7 +19,7 @@ async function followed() {
 const look = (name, before) =>
   eachLook(async (at, width) => {
     await before?.()
-    await check(`${name}-${at}`)
+    for (const v of await violations(name, page)) found.push(`${name}-${at}: ${v}`)
     await shot(`${name}-${at}`)
     const wide = await page.evaluate(() => document.documentElement.scrollWidth)
     assert.ok(wide <= width, `${name} is ${wide} wide in a window of ${width}`)

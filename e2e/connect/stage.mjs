@@ -1,35 +1,16 @@
-// What every story of the web client stands on: headless Chromium with one page, what is
-// seen on the desktop's canvas, and browser_test.go, which starts the stories and does what
-// they want of the world outside the browser.
-import assert from 'node:assert/strict'
+// What every story of the web client stands on: one page, and what is seen on the desktop's
+// canvas.
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import * as stage from '../browser/story.mjs'
 
-export const require = createRequire(join(import.meta.dirname, '../../web/package.json'))
-export const { URL: base, LOGIN, PASSWORD, HOST_HOME, SHOTS } = process.env
-export const patience = 30_000
-const { chromium } = require('playwright-core')
+const { about, browser, isOurs, until } = stage
+const { base, say } = stage
+export { base, say, until }
+export const { patience, want } = stage
+/** The folder of the person on the host. */
+export const { home } = about
 
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-export const say = (text) => console.log(JSON.stringify({ say: text }))
-export async function want(text) {
-  console.log(JSON.stringify({ want: text }))
-  return JSON.parse((await answers.next()).value)
-}
-
-export async function until(what, probe, most = patience) {
-  const end = Date.now() + most
-  for (;;) {
-    const got = await probe()
-    if (got) return got
-    if (Date.now() > end) throw new Error('in vain: ' + what)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-}
-
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--ignore-certificate-errors-spki-list=' + process.env.KEY] })
 export const context = await browser.newContext({
   viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], acceptDownloads: true,
 })
@@ -45,9 +26,9 @@ page.on('pageerror', (e) => complaints.push(`${e.name}: ${e.message} ${e.stack}`
 // The RDP client's errors are objects that tell their story only when asked.
 await page.addInitScript(() => addEventListener('unhandledrejection', (e) => e.reason?.backtrace && console.error('rejected: ' + e.reason.backtrace())))
 page.on('request', (r) => {
-  if (!r.url().startsWith(base) && !/^(blob|data):/.test(r.url())) complaints.push('a request to ' + r.url())
+  if (!isOurs(r.url())) complaints.push('a request to ' + r.url())
 })
-export const shot = (name) => page.screenshot({ path: join(SHOTS, name + '.png') })
+export const shot = (name) => page.screenshot({ path: join(about.shots, name + '.png') })
 export const button = (name) => page.getByRole('button', { name })
 export const canvas = () => page.locator('[role=tabpanel]:visible iron-remote-desktop canvas')
 
@@ -96,22 +77,17 @@ export async function type(line) {
 
 /** What a command typed into the desktop's terminal prints, by way of a file. */
 export async function shell(command) {
-  const file = join(HOST_HOME, 'out-' + Math.random().toString(36).slice(2))
+  const file = join(home, 'out-' + Math.random().toString(36).slice(2))
   await canvas().focus()
   await type(`${command} > ${file}.part; mv ${file}.part ${file}`)
   await until('the output of ' + command, () => existsSync(file)).catch((error) => {
-    throw new Error(`${error.message} in ${file}; there are ${readdirSync(HOST_HOME).join(' ')}`)
+    throw new Error(`${error.message} in ${file}; there are ${readdirSync(home).join(' ')}`)
   })
   return readFileSync(file, 'utf8')
 }
 
 /** Fills in the sign-in page, which is shown. */
-export async function giveName() {
-  await page.getByLabel(/user ?name|e-?mail|account/i).first().fill(LOGIN)
-  const password = page.getByLabel(/password/i)
-  await password.fill(PASSWORD)
-  await password.press('Enter')
-}
+export const giveName = () => stage.giveName(about.person, page)
 
 export async function signIn() {
   await page.goto(base + '/')
@@ -123,9 +99,9 @@ export async function signIn() {
 export async function openTerminal() {
   await button(/^Open Office desktop/).press('Enter')
   await connected()
-  await until('the terminal', () => existsSync(join(HOST_HOME, 'ready')))
+  await until('the terminal', () => existsSync(join(home, 'ready')))
   await still()
-  const takes = join(HOST_HOME, 'takes-keys')
+  const takes = join(home, 'takes-keys')
   await until('a terminal that takes keys', async () => {
     await canvas().click({ position: { x: 200, y: 200 } }) // a window that comes after the click has not got the focus by it
     await type(`: > ${takes}`)
@@ -135,38 +111,11 @@ export async function openTerminal() {
   await still()
 }
 
-const sizes = [[1280, 800], [390, 844]]
-
-/** Does something in each appearance and width, by name; then all is light and wide again. */
-export async function eachLook(act) {
-  for (const scheme of ['light', 'dark']) {
-    await page.emulateMedia({ colorScheme: scheme })
-    for (const [width, height] of sizes) {
-      await page.setViewportSize({ width, height })
-      await page.waitForTimeout(300)
-      await act(`${scheme}-${width}`, width)
-    }
-  }
-  await page.emulateMedia({ colorScheme: 'light' })
-  await page.setViewportSize({ width: 1280, height: 800 })
-}
+/** Does something with the page in each appearance and width, by name. */
+export const eachLook = (act) => stage.eachLook(page, act)
 
 /**
  * Runs a story and ends the process: badly if it threw, or if the browser complained of
  * anything but what allowed names.
  */
-export async function tell(story, allowed = /status of 503|WebSocket|ERR_/) {
-  try {
-    await story()
-    assert.deepEqual(complaints.filter((c) => !allowed.test(c)), [], 'the browser complained')
-  } catch (error) {
-    await shot('failed').catch(() => undefined)
-    say('the browser said: ' + complaints.slice(-10).join(' | '))
-    console.error(error)
-    process.exitCode = 1
-  } finally {
-    await browser.close()
-    process.exit()
-  }
-}
-
+export const tell = (story, allowed = /status of 503|WebSocket|ERR_/) => stage.run(story, complaints, allowed, () => shot('failed'))

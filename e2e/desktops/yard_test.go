@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskyard/deskyard/e2e/browser"
 	"github.com/deskyard/deskyard/e2e/desktop"
 	"github.com/deskyard/deskyard/e2e/service"
 	"github.com/deskyard/deskyard/e2e/yard"
@@ -48,8 +49,8 @@ func open(t *testing.T) *house {
 	must(t, err)
 	y, err := yard.Open(ctx, yard.Options{Binary: binary, Dir: dir})
 	must(t, err)
-	h := &house{Yard: y, repo: repo, shots: shots(t)}
-	t.Cleanup(func() { h.end(t, dir) })
+	h := &house{Yard: y, repo: repo, shots: browser.Shots(t)}
+	t.Cleanup(func() { yardtest.End(t, h.Yard, dir) })
 	h.ann, err = y.Desk(ctx, upn)
 	must(t, err)
 	began := time.Now()
@@ -57,35 +58,6 @@ func open(t *testing.T) *house {
 		"--vnet", yard.VNet, "--subnet", yard.Subnet, "--admin-user", "deskadmin", "--os-disk-type", "StandardSSD_LRS", "--directory", "MicrosoftEntraID"))
 	t.Logf("%s is Available %.1f s after it was asked for", host, time.Since(began).Seconds())
 	return h
-}
-
-// shots is where screenshots go: DESKYARD_SHOTS, or a folder of the test's.
-func shots(t *testing.T) string {
-	if dir := os.Getenv("DESKYARD_SHOTS"); dir != "" {
-		must(t, os.MkdirAll(dir, 0o755))
-		return dir
-	}
-	return t.TempDir()
-}
-
-// end removes the machine, which would outlive the service, and stops it.
-func (h *house) end(t *testing.T, dir string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	if t.Failed() {
-		t.Logf("its files are left in %s; the service's log ends:\n%s", dir, h.Service.Log(30))
-	}
-	if err := h.Clear(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := h.Close(); err != nil {
-		t.Error(err)
-	}
-	if !t.Failed() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	}
 }
 
 // browse starts a browser at the service.

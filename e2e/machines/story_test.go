@@ -63,26 +63,8 @@ func open(t *testing.T, hosts string, arguments ...string) *house {
 		t.Fatal(err)
 	}
 	h := &house{Yard: y, image: image, password: yardtest.Password()}
-	t.Cleanup(func() { h.end(t, dir) })
+	t.Cleanup(func() { yardtest.End(t, h.Yard, dir) })
 	return h
-}
-
-// end removes the machines, which would outlive the service, and stops it.
-func (h *house) end(t *testing.T, dir string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	if t.Failed() {
-		t.Logf("its files are left in %s; the service's log ends:\n%s", dir, h.Service.Log(30))
-	}
-	if err := h.Clear(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := h.Close(); err != nil {
-		t.Error(err)
-	}
-	if !t.Failed() {
-		os.RemoveAll(dir)
-	}
 }
 
 // add adds one host with the parameters that all have, and more; --count among them

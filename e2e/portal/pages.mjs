@@ -2,7 +2,7 @@
 // is wrong in the browser's eyes or axe's, and nothing has to be scrolled sideways.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { violations } from './axe.mjs'
+import { violations } from '../browser/story.mjs'
 import { about, at, eachLook, go, page, say, settled, shot, signIn, tell } from './stage.mjs'
 
 /** The names of the pages, as the portal has them. */

@@ -3,15 +3,13 @@
 package portal
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"testing"
-	"time"
+
+	"github.com/deskyard/deskyard/e2e/browser"
 )
 
 func TestEveryPageIsSoundInEachLook(t *testing.T) {
@@ -44,54 +42,10 @@ func TestTheArticleWorksAsItIsWritten(t *testing.T) {
 	h.tell(t, "walk.mjs")
 }
 
-// shots is where screenshots go: DESKYARD_SHOTS, or a folder of the test's.
-func shots(t *testing.T) string {
-	if dir := os.Getenv("DESKYARD_SHOTS"); dir != "" {
-		return dir
-	}
-	return t.TempDir()
-}
-
-// tell runs a story, which says line by line what it wants of the world outside the
-// browser: {"want": …}.
+// tell tells a story of the house.
 func (h *house) tell(t *testing.T, name string) {
 	t.Helper()
-	about, err := json.Marshal(map[string]any{"url": h.Endpoint, "keys": h.keys, "subscription": h.SubscriptionID, "group": group, "places": h.places, "people": h.people, "shots": shots(t)})
-	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	story := exec.CommandContext(ctx, "node", name)
-	story.Env = append(os.Environ(), "ABOUT="+string(about))
-	story.Stderr = os.Stderr
-	in, err := story.StdinPipe()
-	must(t, err)
-	out, err := story.StdoutPipe()
-	must(t, err)
-	began := time.Now()
-	must(t, story.Start())
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var line struct {
-			Want, Say string
-			Of        json.RawMessage
-		}
-		switch err := json.Unmarshal(lines.Bytes(), &line); {
-		case err != nil:
-			t.Logf("story: %s", lines.Text())
-		case line.Say != "":
-			t.Logf("%5.1f s  %s", time.Since(began).Seconds(), line.Say)
-		default:
-			answer, err := h.do(t.Context(), line.Want, line.Of)
-			if err != nil {
-				t.Errorf("the story wants %q: %v", line.Want, err)
-			}
-			if err := json.NewEncoder(in).Encode(answer); err != nil {
-				t.Errorf("answer the story: %v", err)
-			}
-		}
-	}
-	if err := story.Wait(); err != nil {
-		t.Errorf("the story ended badly: %v", err)
-	}
+	browser.Tell(t, name, map[string]any{"url": h.Endpoint, "keys": h.keys, "subscription": h.SubscriptionID, "group": group, "places": h.places, "people": h.people, "shots": browser.Shots(t)}, h.do)
 }
 
 // do is what a story may want.

@@ -6,7 +6,6 @@
 package templates
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -76,7 +75,10 @@ func open(t *testing.T) *story {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t)
+	dir, err := os.MkdirTemp("", "deskyard-templates-") // short: sockets of machines lie in it, whose paths have a limit
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx := yardtest.Deadline(t, 15*time.Minute) // the first image takes its time
 	binary := filepath.Join(repo, "bin", "deskyard")
 	image, err := yard.BuildImage(ctx, binary, filepath.Join(repo, "dist", "packages"), dir, nil)
@@ -93,7 +95,7 @@ func open(t *testing.T) *story {
 		t.Fatal(err)
 	}
 	s := &story{Yard: y, microsoft: microsoft, dir: dir, password: yardtest.Password()}
-	t.Cleanup(func() { s.end(t) })
+	t.Cleanup(func() { yardtest.End(t, y, dir) })
 	key, err := y.Pool.Key(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -101,37 +103,6 @@ func open(t *testing.T) *story {
 	s.hosts = yard.Hosts{Pool: yard.Pool, Key: key, Prefix: prefix, Count: 2, Image: image, Size: size,
 		Admin: admin, Password: s.password, Tags: map[string]string{"purpose": "story"}}
 	return s
-}
-
-// folder is a short one: sockets of machines lie in it, whose paths have a limit. It is
-// kept when the test fails.
-func folder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "deskyard-templates-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("its files are left in %s", dir)
-			return
-		}
-		os.RemoveAll(dir)
-	})
-	return dir
-}
-
-// end removes the machines that are left, which would outlive the service, and stops
-// it.
-func (s *story) end(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	if err := s.Clear(ctx); err != nil {
-		t.Error(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // args are az's for the template of the first chapter.

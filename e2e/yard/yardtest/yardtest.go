@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deskyard/deskyard/e2e/yard"
 )
 
 // Lines writes what a command says to people into the test's log.
@@ -32,4 +35,27 @@ func Deadline(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// End removes a yard's machines, which would outlive its service, and stops the service.
+// Its folder goes too, unless the test failed: then the log tells its end.
+func End(t *testing.T, y *yard.Yard, dir string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	if t.Failed() {
+		t.Logf("its files are left in %s; the service's log ends:\n%s", dir, y.Service.Log(30))
+	}
+	if err := y.Clear(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := y.Close(); err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		return
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
 }
