@@ -1,10 +1,10 @@
 // Signs the administrator in and shows the portal; signs in again in a window of its own
 // when the sign-in has expired, so that nothing typed is lost.
-import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, FluentProvider, MessageBar, MessageBarBody, Spinner, makeStyles, webDarkTheme, webLightTheme } from '@fluentui/react-components'
+import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, MessageBar, MessageBarBody } from '@fluentui/react-components'
 import { useEffect, useMemo, useState } from 'react'
-import { SignInError, SignedIn, beginSignIn, cameBySignOut, finishSignIn, type TokenAnswer } from '../auth/oidc'
+import { Door, Working } from '../auth/Door'
+import type { SignedIn, TokenAnswer } from '../auth/oidc'
 import { Notice } from '../pages/Notice'
-import { useDark } from '../theme'
 import { Arm } from './arm/arm'
 import { watchChanges } from './arm/changes'
 import { ServiceContext, type Service } from './arm/context'
@@ -16,11 +16,6 @@ import { portalTexts } from './texts/en'
 
 const t = portalTexts.frame
 
-const useStyles = makeStyles({
-  page: { height: '100dvh', display: 'flex', flexDirection: 'column', position: 'relative', overflow: 'hidden' },
-  centre: { flexGrow: 1, display: 'grid', placeItems: 'center' },
-})
-
 /** The address of the window that signs in again, and the channel on which it hands over. */
 const againHash = '#/signed-in-again'
 const againChannel = 'deskyard.signin'
@@ -30,57 +25,16 @@ interface Again {
   answer: TokenAnswer
 }
 
-type Standing = { at: 'working' } | { at: 'out' } | { at: 'again' } | { at: 'failed'; message: string } | { at: 'in'; who: SignedIn }
-
-let starting: Promise<Standing> | null = null
-
-async function standing(): Promise<Standing> {
-  try {
-    const who = await finishSignIn()
-    if (who && location.hash === againHash) {
-      new BroadcastChannel(againChannel).postMessage({ user: who.user, answer: who.answer } satisfies Again)
-      window.close()
-      return { at: 'again' }
-    }
-    if (who) return { at: 'in', who }
-    if (cameBySignOut()) return { at: 'out' }
-    await beginSignIn()
-    return { at: 'working' }
-  } catch (error) {
-    return { at: 'failed', message: error instanceof SignInError ? error.message : t.connectionLost }
-  }
+/** Hands a new sign-in to the window that asked for it. */
+function handOver(who: SignedIn): boolean {
+  if (location.hash !== againHash) return false
+  new BroadcastChannel(againChannel).postMessage({ user: who.user, answer: who.answer } satisfies Again)
+  window.close()
+  return true
 }
 
 export function App() {
-  const styles = useStyles()
-  const dark = useDark()
-  const [now, setNow] = useState<Standing>({ at: 'working' })
-  useEffect(() => {
-    starting ??= standing()
-    void starting.then(setNow)
-  }, [])
-  const signIn = () => void beginSignIn()
-  return (
-    <FluentProvider theme={dark ? webDarkTheme : webLightTheme}>
-      {/* The provider's own class goes to menus and dialogs too. */}
-      <div className={styles.page}>
-        {now.at === 'working' && <Working />}
-        {now.at === 'again' && <Notice title={t.signIn} text={t.signedInAgain} />}
-        {now.at === 'out' && <Notice title={t.signedOut} text={t.signedOutHint} action={{ label: t.signIn, run: signIn }} />}
-        {now.at === 'failed' && <Notice title={t.signInFailed} text={now.message} action={{ label: t.signIn, run: signIn }} />}
-        {now.at === 'in' && <SignedInPortal who={now.who} />}
-      </div>
-    </FluentProvider>
-  )
-}
-
-function Working() {
-  const styles = useStyles()
-  return (
-    <div className={styles.centre}>
-      <Spinner label={t.loading} />
-    </div>
-  )
+  return <Door texts={{ ...t, network: t.connectionLost }} inside={(who) => <SignedInPortal who={who} />} handOver={handOver} handedOver={<Notice title={t.signIn} text={t.signedInAgain} />} />
 }
 
 interface Subscription {
@@ -112,7 +66,7 @@ function SignedInPortal({ who }: { who: SignedIn }) {
     setTurn(turn + 1)
   }
   if (failed) return <Notice title={failed === t.noSubscriptionHint ? t.noSubscription : t.errorTitle} text={failed} action={{ label: t.retry, run: retry }} other={{ label: t.signOut, run: () => who.signOut() }} />
-  if (!service) return <Working />
+  if (!service) return <Working text={t.loading} />
   return (
     <ServiceContext value={service}>
       <Frame user={who.user} signOut={() => who.signOut()} />

@@ -2,12 +2,13 @@
 
 const language = 'en'
 
-/** A time of day, with its day where that is not today. */
-export function clock(at: number | string): string {
+/** A time of day, with its day where that is not today, and its year where that is not this. */
+export function clock(at: number | string, now = new Date()): string {
   const d = new Date(at)
   if (Number.isNaN(d.getTime())) return ''
-  const today = d.toDateString() === new Date().toDateString()
-  return d.toLocaleString(language, today ? { timeStyle: 'medium' } : { dateStyle: 'medium', timeStyle: 'short' })
+  if (d.toDateString() === now.toDateString()) return d.toLocaleString(language, { timeStyle: 'medium' })
+  if (d.getFullYear() !== now.getFullYear()) return d.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short' })
+  return d.toLocaleString(language, { month: 'short', day: 'numeric', hour: 'numeric', minute: '2-digit' })
 }
 
 /** A date and time with the time zone's name. */

@@ -1,5 +1,5 @@
 // What was begun in this window, what became of it, and what is still under way.
-import { useCallback, useSyncExternalStore } from 'react'
+import { useSyncExternalStore } from 'react'
 import { asArmError, type ArmError } from '../arm/errors'
 import { portalTexts } from '../texts/en'
 
@@ -80,6 +80,3 @@ export function headline(n: Notification): string {
   if (n.state === 'done') return t.done(n.title)
   return n.all > 1 ? t.some(n.title, n.done, n.all) : t.failed(n.title)
 }
-
-/** act as a stable function for event handlers. */
-export const useAct = () => useCallback(act, [])

@@ -9,9 +9,11 @@ import { moment } from '../../frame/format'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
 import { Status, toneOfState } from '../../frame/Status'
+import { When } from '../../frame/When'
 import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { pageOf } from '../kinds'
+import { operationInWords } from './operations'
 import { useSpan } from './span'
 import { SpanSelect } from './SpanSelect'
 
@@ -21,8 +23,8 @@ const t = portalTexts.monitor
 const most = 2000
 
 const columns: Column<ActivityEvent>[] = [
-  { key: 'time', title: t.time, value: (e) => e.eventTimestamp, cell: (e) => moment(e.eventTimestamp), wide: 1.3, rank: 1 },
-  { key: 'operation', title: t.operation, value: (e) => e.operationName.value, wide: 2.2, rank: 1 },
+  { key: 'time', title: t.time, value: (e) => e.eventTimestamp, cell: (e) => <When at={e.eventTimestamp} />, rank: 1 },
+  { key: 'operation', title: t.operation, value: (e) => operationInWords(e.operationName.value), wide: 1.8, rank: 1 },
   { key: 'state', title: t.state, value: (e) => e.status.value, cell: (e) => <Status tone={toneOfState(e.status.value)}>{e.status.value}</Status>, rank: 2 },
   { key: 'resource', title: t.resource, value: (e) => nameOf(e.resourceId), cell: (e) => <To to={pageOf(e.resourceId)}>{nameOf(e.resourceId)}</To>, rank: 2 },
   { key: 'caller', title: t.caller, value: (e) => e.caller, wide: 1.4, rank: 3 },
@@ -47,10 +49,11 @@ export function ActivityList({ resource }: { resource: string }) {
 function EventPanel({ event: e, close }: { event: ActivityEvent; close: () => void }) {
   const json = useMemo(() => JSON.stringify(e, null, 2), [e])
   return (
-    <Panel title={e.operationName.value} close={close} wide>
+    <Panel title={operationInWords(e.operationName.value)} close={close} wide>
       <Details
         of={[
           [t.time, moment(e.eventTimestamp)],
+          [t.action, e.operationName.value],
           [t.state, <Status key="s" tone={toneOfState(e.status.value)}>{`${e.status.value} ${e.subStatus.value}`}</Status>],
           [t.statusCode, e.subStatus.localizedValue],
           [t.caller, e.caller],

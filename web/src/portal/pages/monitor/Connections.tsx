@@ -6,11 +6,12 @@ import { nameOf } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { Resource } from '../../arm/types'
 import type { Connection } from '../../arm/types-monitor'
-import { duration, moment } from '../../frame/format'
+import { duration } from '../../frame/format'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
 import { Plot } from '../../frame/Plot'
 import { Status, type Tone } from '../../frame/Status'
+import { When } from '../../frame/When'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { useSpan } from './span'
@@ -31,7 +32,7 @@ export const toneOfConnection = (c: Connection): Tone => (c.failure && c.state =
 const lasted = (c: Connection) => ((c.endTime ? Date.parse(c.endTime) : Date.now()) - Date.parse(c.startTime)) / 1000
 
 const columns: Column<Row>[] = [
-  { key: 'time', title: t.began, value: (r) => r.properties.startTime, cell: (r) => <To to={href('connection', r.id)}>{moment(r.properties.startTime)}</To>, wide: 1.4, rank: 1 },
+  { key: 'time', title: t.began, value: (r) => r.properties.startTime, cell: (r) => <To to={href('connection', r.id)}><When at={r.properties.startTime} /></To>, rank: 1 },
   { key: 'user', title: t.user, value: (r) => r.properties.userPrincipalName, wide: 1.6, rank: 1 },
   { key: 'state', title: t.state, value: (r) => r.properties.state, cell: (r) => <Status tone={toneOfConnection(r.properties)}>{r.properties.state}</Status>, rank: 2 },
   { key: 'host', title: t.host, value: (r) => r.properties.sessionHostName ?? '', rank: 2 },

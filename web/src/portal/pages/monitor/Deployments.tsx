@@ -4,10 +4,10 @@ import type { Arm } from '../../arm/arm'
 import { parseID } from '../../arm/ids'
 import type { Resource } from '../../arm/types'
 import type { Deployment } from '../../arm/types-monitor'
-import { moment } from '../../frame/format'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
 import { Status, toneOfState } from '../../frame/Status'
+import { When } from '../../frame/When'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { isoDuration } from './duration'
@@ -29,7 +29,7 @@ const columns: Column<Row>[] = [
   { key: 'name', title: portalTexts.search.name, value: (d) => d.name, cell: (d) => <To to={href('deployment', d.id)}>{d.name}</To>, wide: 2, rank: 1 },
   { key: 'state', title: t.state, value: (d) => d.properties.provisioningState, cell: (d) => <Status tone={toneOfState(d.properties.provisioningState)}>{d.properties.provisioningState}</Status>, rank: 1 },
   { key: 'scope', title: t.scope, value: (d) => parseID(d.id).group || t.subscriptionScope, rank: 2 },
-  { key: 'time', title: t.time, value: (d) => d.properties.timestamp, cell: (d) => moment(d.properties.timestamp), wide: 1.4, rank: 2 },
+  { key: 'time', title: t.time, value: (d) => d.properties.timestamp, cell: (d) => <When at={d.properties.timestamp} />, rank: 2 },
   { key: 'duration', title: t.duration, value: (d) => isoDuration(d.properties.duration).seconds, cell: (d) => isoDuration(d.properties.duration).text, numeric: true, rank: 3 },
 ]
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { isoDuration } from './duration'
+import { operationInWords } from './operations'
 import { perStep, toneOfConnection } from './Connections'
 import { ranked } from '../search/Search'
 
@@ -33,4 +34,16 @@ describe('search', () => {
     expect(ranked([found('a')], 'rg1 host').length).toBe(1)
     expect(ranked([found('a')], 'rg2')).toEqual([])
   })
+})
+
+describe('operations', () => {
+  it.each([
+    ['Microsoft.DesktopVirtualization/hostPools/write', 'Create or update: host pool'],
+    ['Microsoft.DesktopVirtualization/hostPools/retrieveRegistrationToken/action', 'Retrieve registration token: host pool'],
+    ['Microsoft.DesktopVirtualization/hostpools/sessionhosts/usersessions/delete', 'Delete: usersession'],
+    ['Microsoft.Resources/deployments/write', 'Create or update: deployment'],
+    ['Microsoft.Network/networkSecurityGroups/write', 'Create or update: network security group'],
+    ['somethingElse', 'somethingElse'],
+    ['Microsoft.X/action', 'Microsoft.X/action'],
+  ])('%s is said in words', (operation, said) => expect(operationInWords(operation)).toBe(said))
 })
