@@ -40,9 +40,10 @@ describe('operations', () => {
   it.each([
     ['Microsoft.DesktopVirtualization/hostPools/write', 'Create or update: host pool'],
     ['Microsoft.DesktopVirtualization/hostPools/retrieveRegistrationToken/action', 'Retrieve registration token: host pool'],
-    ['Microsoft.DesktopVirtualization/hostpools/sessionhosts/usersessions/delete', 'Delete: usersession'],
+    ['Microsoft.DesktopVirtualization/hostpools/sessionhosts/usersessions/delete', 'Delete: user session'],
     ['Microsoft.Resources/deployments/write', 'Create or update: deployment'],
     ['Microsoft.Network/networkSecurityGroups/write', 'Create or update: network security group'],
+    ['Microsoft.DesktopVirtualization/hostpools/sessionhosts/register', 'Register: session host'],
     ['somethingElse', 'somethingElse'],
     ['Microsoft.X/action', 'Microsoft.X/action'],
   ])('%s is said in words', (operation, said) => expect(operationInWords(operation)).toBe(said))
