@@ -53,36 +53,24 @@ func ownHostUnfit(h Host, why string, starts bool) *deskyard.ConnectionFailure {
 // what helps.
 func (c *choice) noHost() *deskyard.ConnectionFailure {
 	f := &deskyard.ConnectionFailure{Symbol: NoHealthyHost}
-	full, draining, off := 0, 0, 0
-	for i := range c.s.Hosts {
-		h := &c.s.Hosts[i]
-		switch {
-		case h.Startable:
-			off++
-		case !h.usable():
-		case !h.AllowNewSession:
-			draining++
-		default:
-			full++
-		}
-	}
-	switch n := len(c.s.Hosts); {
-	case n == 0:
+	t := c.s.tally()
+	switch {
+	case t.Hosts == 0:
 		f.Message = "No resources available. The host pool has no session hosts: ask your administrator to add some."
-	case full > 0 && c.s.Pool.Personal():
+	case t.Open > 0 && c.s.Pool.Personal():
 		f.Retry = retryFull
-		f.Message = fmt.Sprintf("No resources available. None of the %d personal desktops is free. Ask your administrator to add one.", n)
-	case full > 0:
+		f.Message = fmt.Sprintf("No resources available. None of the %d personal desktops is free. Ask your administrator to add one.", t.Hosts)
+	case t.Open > 0:
 		f.Retry = retryFull
-		f.Message = fmt.Sprintf("No resources available. All %d session hosts that are up have reached their session limit. Try again when somebody has signed out, or ask your administrator to add hosts.", full)
-	case off > 0:
-		f.Message = fmt.Sprintf("No resources available. %d of %d session hosts are powered off. Ask your administrator to start them, or to turn on Start VM on connect for this host pool.", off, n)
-	case draining > 0:
+		f.Message = fmt.Sprintf("No resources available. All %d session hosts that are up have reached their session limit. Try again when somebody has signed out, or ask your administrator to add hosts.", t.Open)
+	case t.Off > 0:
+		f.Message = fmt.Sprintf("No resources available. %d of %d session hosts are powered off. Ask your administrator to start them, or to turn on Start VM on connect for this host pool.", t.Off, t.Hosts)
+	case t.Draining > 0:
 		f.Retry = retryFull
-		f.Message = fmt.Sprintf("No resources available. %d of %d session hosts are in drain mode and the others are out of service. Ask your administrator.", draining, n)
+		f.Message = fmt.Sprintf("No resources available. %d of %d session hosts are in drain mode and the others are out of service. Ask your administrator.", t.Draining, t.Hosts)
 	default:
 		f.Retry = retryLost
-		f.Message = fmt.Sprintf("No resources available. None of the %d session hosts is in service. Try again in a while, or ask your administrator to look at them.", n)
+		f.Message = fmt.Sprintf("No resources available. None of the %d session hosts is in service. Try again in a while, or ask your administrator to look at them.", t.Hosts)
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/deskyard/deskyard"
 )
@@ -12,14 +13,19 @@ import (
 // Index keeps the hosts of one pooled host pool so that the one for a new session is
 // found in constant time, however many there are: hosts that can take a session stand in
 // a set for each number of sessions, sets in the order of names. It is not safe for
-// concurrent use: its owner has a lock.
+// concurrent use: its owner has a lock. What a refusal says is counted as hosts change, so
+// that it costs no more.
 type Index struct {
+	pool    *deskyard.HostPool
 	limit   int // of sessions
 	depth   bool
 	hosts   map[string]*Slot // by name in lower case
 	order   []*Slot          // by name; an ordinal is a place in it
 	buckets []set            // by number of sessions; below the limit only
 	filled  set              // numbers whose bucket is not empty
+	passed  set              // ordinals of hosts that can take none
+	asleep  set              // of those that could be started for a user
+	tally   Tally
 }
 
 // Slot is a host's place in an Index. What each decision reads of it stands first, with
@@ -33,7 +39,7 @@ type Slot struct {
 
 // NewIndex makes the index of a pool with these hosts.
 func NewIndex(p *deskyard.HostPool, hosts []Host) *Index {
-	x := &Index{limit: Limit(p), depth: p.LoadBalancerType == "DepthFirst", hosts: make(map[string]*Slot, len(hosts))}
+	x := &Index{pool: p, limit: Limit(p), depth: p.LoadBalancerType == "DepthFirst", hosts: make(map[string]*Slot, len(hosts))}
 	slots := make([]Slot, len(hosts)) // side by side
 	for i, h := range hosts {
 		slots[i] = Slot{Host: h, fit: refusal(&h) == fit}
@@ -45,12 +51,13 @@ func NewIndex(p *deskyard.HostPool, hosts []Host) *Index {
 
 // rebuild gives every host its ordinal anew; hosts come and go rarely.
 func (x *Index) rebuild() {
-	x.buckets, x.filled = nil, nil
+	x.buckets, x.filled, x.passed, x.asleep, x.tally = nil, nil, nil, nil, Tally{}
 	x.order = slices.AppendSeq(x.order[:0], maps.Values(x.hosts))
 	slices.SortFunc(x.order, func(a, b *Slot) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	for i, s := range x.order {
 		s.ordinal = i
 		x.enter(s)
+		x.note(s)
 	}
 }
 
@@ -63,8 +70,19 @@ func (x *Index) Put(h Host) {
 		return
 	}
 	x.leave(s)
+	x.tally.count(&s.Host, -1)
 	s.Host, s.fit = h, refusal(&h) == fit
 	x.enter(s)
+	x.note(s)
+}
+
+// note counts a host's state, its sessions aside.
+func (x *Index) note(s *Slot) {
+	x.tally.count(&s.Host, 1)
+	x.asleep.remove(s.ordinal)
+	if wakes(&s.Host) {
+		x.asleep.add(s.ordinal)
+	}
 }
 
 // Drop forgets a host.
@@ -90,10 +108,10 @@ func (x *Index) Pick() *Slot {
 	return x.order[x.buckets[n].first()]
 }
 
-// Nearest are up to n hosts that can take a new session, in the order in which they
-// would be picked were the first ones gone.
-func (x *Index) Nearest(n int) []Host {
-	list := make([]Host, 0, n)
+// nearest are the ordinals of up to n hosts that can take a new session, in the order in
+// which they would be picked were the first ones gone.
+func (x *Index) nearest(n int) []int {
+	list := make([]int, 0, n)
 	for i := range x.buckets {
 		if x.depth {
 			i = len(x.buckets) - 1 - i
@@ -102,14 +120,41 @@ func (x *Index) Nearest(n int) []Host {
 			if len(list) == n {
 				return list
 			}
-			list = append(list, x.order[at].Host)
+			list = append(list, at)
 		}
 	}
 	return list
 }
 
-// Len is how many hosts the index holds.
-func (x *Index) Len() int { return len(x.order) }
+// Place decides where r's user goes as Place over all hosts would, and looks at few: at
+// those named in held, where the user has sessions; at the nearest that can take a
+// session, as many as nearby; where there are fewer, at the first of the others, until a
+// record is full; and at the first that could be started, where none can take it.
+func (x *Index) Place(r Request, held []string, nearby int, at time.Time) Result {
+	var few []int
+	for _, name := range held {
+		if s := x.Find(name); s != nil {
+			few = append(few, s.ordinal)
+		}
+	}
+	near := x.nearest(nearby)
+	few = append(few, near...)
+	if len(near) < nearby {
+		for i := x.passed.next(0); i >= 0 && len(few) < deskyard.MaxCandidates; i = x.passed.next(i + 1) {
+			few = append(few, i)
+		}
+	}
+	if first := x.asleep.first(); first >= 0 && len(near) == 0 {
+		few = append(few, first)
+	}
+	slices.Sort(few)
+	few = slices.Compact(few)
+	hosts := make([]Host, len(few))
+	for i, n := range few {
+		hosts[i] = x.order[n].Host
+	}
+	return Place(Snapshot{Pool: x.pool, Hosts: hosts, At: at, Of: &x.tally}, r)
+}
 
 // Add counts the sessions of a host up or down.
 func (x *Index) Add(s *Slot, sessions int) {
@@ -125,6 +170,7 @@ func (x *Index) takes(s *Slot) bool {
 
 func (x *Index) enter(s *Slot) {
 	if !x.takes(s) {
+		x.passed.add(s.ordinal)
 		return
 	}
 	for len(x.buckets) <= s.Sessions {
@@ -136,6 +182,7 @@ func (x *Index) enter(s *Slot) {
 
 func (x *Index) leave(s *Slot) {
 	if !x.takes(s) {
+		x.passed.remove(s.ordinal)
 		return
 	}
 	x.buckets[s.Sessions].remove(s.ordinal)

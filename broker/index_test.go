@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/deskyard/deskyard"
@@ -19,6 +20,9 @@ func TestTheIndexPicksWhatPlaceWouldAfterAnyChanges(t *testing.T) {
 		p := pool()
 		if rapid.Bool().Draw(t, "depth") {
 			depthFirst(p)
+		}
+		if rapid.Bool().Draw(t, "starts") {
+			startsVMs(p)
 		}
 		all := map[string]broker.Host{}
 		x := broker.NewIndex(p, nil)
@@ -46,40 +50,51 @@ func TestTheIndexPicksWhatPlaceWouldAfterAnyChanges(t *testing.T) {
 	})
 }
 
+// agree compares the index with Place over all hosts: for a user without a session, and
+// for one with a session on a host.
 func agree(t *rapid.T, p *deskyard.HostPool, all map[string]broker.Host, x *broker.Index) {
 	var list []broker.Host
 	for _, h := range all {
 		list = append(list, h)
 	}
 	slices.SortFunc(list, func(a, b broker.Host) int { return strings.Compare(a.Name, b.Name) })
-	want := broker.Place(broker.Snapshot{Pool: p, Hosts: list}, broker.Request{User: "ann"})
-	got := x.Pick()
-	switch {
+	snapshot := broker.Snapshot{Pool: p, Hosts: list}
+	want := broker.Place(snapshot, broker.Request{User: "ann"})
+	switch got := x.Pick(); {
 	case (got != nil) != (want.Host != nil):
 		t.Fatalf("the index found %v, Place %v", got, want.Host)
 	case got != nil && got.Host != *want.Host:
 		t.Fatalf("the index picked %v, Place %v", got.Host, *want.Host)
 	}
-	// What is nearest by the index is what a record would hold of them.
-	few := x.Nearest(deskyard.MaxCandidates)
-	if got == nil {
-		if len(few) > 0 {
-			t.Fatalf("nearest to nothing: %v", few)
-		}
+	const nearby = 4
+	got := x.Place(broker.Request{User: "ann"}, nil, nearby, snapshot.At)
+	if n := len(got.Decision.Candidates); n >= nearby && takers(want.Decision.Candidates) >= nearby {
+		want.Decision.Candidates = want.Decision.Candidates[:n] // it names the nearest only
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("the index decides otherwise than Place: %s", d)
+	}
+	if len(list) == 0 {
 		return
 	}
-	for i, h := range few {
-		c := want.Decision.Candidates[i]
-		if c.Host != h.Name || c.Sessions != h.Sessions {
-			t.Fatalf("nearest %d is %v, by the record %v", i, h, c)
-		}
+	h := list[len(list)/2]
+	r := broker.Request{User: "ann", Sessions: []string{h.ObjectID}}
+	want, got = broker.Place(snapshot, r), x.Place(r, []string{h.Name}, nearby, snapshot.At)
+	want.Decision.Candidates, got.Decision.Candidates = nil, nil
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("with a session on %v the index decides otherwise than Place: %s", h, d)
 	}
-	if n := len(few); n < min(deskyard.MaxCandidates, len(want.Decision.Candidates)) {
-		switch why := want.Decision.Candidates[n].Passed; why {
+}
+
+// takers are how many of the candidates could have taken the session.
+func takers(list []deskyard.Candidate) (n int) {
+	for _, c := range list {
+		switch c.Passed {
 		case "", "has more sessions", "has fewer sessions", "comes later by name":
-			t.Fatalf("%d nearest, but the record goes on with a host that %s", n, why)
+			n++
 		}
 	}
+	return n
 }
 
 func TestNoHostGoesOverItsLimitWhateverTheOrder(t *testing.T) {
@@ -178,4 +193,26 @@ func BenchmarkPlace(b *testing.B) {
 			b.Fatal(r.Failure)
 		}
 	}
+}
+
+// BenchmarkRefuse refuses a user at a pool of 10,000 full hosts, with the record that
+// explains it: by a scan, and by the index.
+func BenchmarkRefuse(b *testing.B) {
+	p, all := large(10_000)
+	for i := range all {
+		all[i].Sessions = broker.Limit(p)
+	}
+	r := broker.Request{User: "ann"}
+	refuse := func(name string, place func() broker.Result) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if r := place(); r.Failure == nil {
+					b.Fatal(r.Host)
+				}
+			}
+		})
+	}
+	refuse("scan", func() broker.Result { return broker.Place(broker.Snapshot{Pool: p, Hosts: all}, r) })
+	x := broker.NewIndex(p, all)
+	refuse("index", func() broker.Result { return x.Place(r, nil, 16, time.Time{}) })
 }

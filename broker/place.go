@@ -31,6 +31,41 @@ type Snapshot struct {
 	Pool  *deskyard.HostPool
 	Hosts []Host // by name: among equals the first is taken
 	At    time.Time
+	Of    *Tally // of the whole pool, where Hosts are some of it; nil: they are all
+}
+
+// Tally counts the hosts of a pool by state: what a refusal says of them.
+type Tally struct {
+	Hosts    int
+	Off      int // powered off; the service can start them
+	Draining int // up, in drain mode
+	Open     int // up, and not: full, or occupied, where nobody can be placed
+}
+
+// count adds a host, or takes one away with -1.
+func (t *Tally) count(h *Host, by int) {
+	t.Hosts += by
+	switch {
+	case h.Startable:
+		t.Off += by
+	case !h.usable():
+	case !h.AllowNewSession:
+		t.Draining += by
+	default:
+		t.Open += by
+	}
+}
+
+// tally is of the whole pool.
+func (s *Snapshot) tally() Tally {
+	if s.Of != nil {
+		return *s.Of
+	}
+	var t Tally
+	for i := range s.Hosts {
+		t.count(&s.Hosts[i], 1)
+	}
+	return t
 }
 
 // Request is who asks, and the hosts on which that user has a session or a slot
@@ -198,16 +233,19 @@ func (c *choice) pooled() {
 
 // startable is the host to start: the first that is powered off and not draining.
 func startable(already, i int, h *Host) int {
-	if already < 0 && h.Startable && h.AllowNewSession {
+	if already < 0 && wakes(h) {
 		return i
 	}
 	return already
 }
 
+// wakes reports whether the host could be started for a user.
+func wakes(h *Host) bool { return h.Startable && h.AllowNewSession }
+
 // unavailable ends with the user's own host being unfit.
 func (c *choice) unavailable(i int) {
 	h := c.s.Hosts[i]
-	if h.Startable && h.AllowNewSession && c.starts() {
+	if wakes(&h) && c.starts() {
 		c.result.Start = &h
 		c.fail(RuleAssigned, starting(h))
 		return

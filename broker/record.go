@@ -56,7 +56,7 @@ func (r reason) text(h *Host, limit int) string {
 // in the order in which they would have been, then those passed over.
 func (c *choice) record() Result {
 	d := &c.result.Decision
-	d.Considered, d.Snapshot = len(c.s.Hosts), c.s.At
+	d.Considered, d.Snapshot = c.s.tally().Hosts, c.s.At
 	list := make([]int, 0, min(len(c.s.Hosts), deskyard.MaxCandidates))
 	if c.result.Host != nil {
 		list = append(list, c.chosen)

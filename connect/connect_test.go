@@ -437,3 +437,44 @@ func TestATicketMustAgreeWithItsConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestALargePoolRefusesOnWhatItsHostsAreLike fills a pool beyond what is looked at whole
+// for each refusal.
+func TestALargePoolRefusesOnWhatItsHostsAreLike(t *testing.T) {
+	y := newYard(t, 600, limited(1))
+	y.mu.Lock()
+	for _, h := range y.hosts {
+		y.down[h] = true
+	}
+	y.mu.Unlock()
+	_, err := y.connect("ann")
+	if f := wantFailure(t, err, broker.NoHealthyHost); !strings.Contains(f.Message, "None of the 600 session hosts is in service") {
+		t.Error(f.Message)
+	}
+	y.mu.Lock()
+	delete(y.down, y.hosts[599]) // it is heard again, and nobody tells
+	y.mu.Unlock()
+	y.pass(time.Second)
+	if s := y.mustConnect("ann"); s.Host != "h00599" {
+		t.Errorf("ann is on %s", s.Host)
+	}
+	s, err := y.connect("bob")
+	if f := wantFailure(t, err, broker.NoHealthyHost); !strings.Contains(f.Message, "All 1 session hosts that are up have reached their session limit") {
+		t.Error(f.Message)
+	}
+	if d := y.connection(s.Connection).Decision; d.Considered != 600 || len(d.Candidates) != deskyard.MaxCandidates {
+		t.Errorf("the record names %d of %d hosts", len(d.Candidates), d.Considered)
+	}
+	y.mu.Lock()
+	delete(y.down, y.hosts[7])
+	y.mu.Unlock()
+	y.alter(y.hosts[7], func(h *deskyard.SessionHost) { h.Report.Checks = nil }) // its report is stored: seen at once
+	if s := y.mustConnect("bob"); s.Host != "h00007" {
+		t.Errorf("bob is on %s", s.Host)
+	}
+	y.mu.Lock()
+	y.down[y.hosts[7]] = true // it dies without a word
+	y.mu.Unlock()
+	_, err = y.connect("bob")
+	wantFailure(t, err, broker.SessionHostUnfit)
+}

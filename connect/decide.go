@@ -144,7 +144,7 @@ func (s *Service) decide(ctx context.Context, c *deskyard.Connection, begin time
 // attempt decides on the view and takes the place there, so that decisions made at the
 // same moment see each other. limit is what the reservation must respect.
 func (s *Service) attempt(ctx context.Context, p *pool, user string) (r broker.Result, limit int, err error) {
-	for asked := false; ; asked = true {
+	for asked, looked := false, false; ; {
 		p.mu.Lock()
 		if err := s.freshen(ctx, p); err != nil {
 			p.mu.Unlock()
@@ -160,6 +160,12 @@ func (s *Service) attempt(ctx context.Context, p *pool, user string) (r broker.R
 			p.mu.Unlock()
 			return r, limit, nil
 		}
+		if !looked && p.unseen(s.now()) {
+			p.mu.Unlock()
+			s.lookOver(p)
+			looked = true
+			continue
+		}
 		var ask map[string]arm.ResourceID
 		if on := p.model.StartVMOnConnect; on != nil && *on && !asked && s.o.Machines != nil {
 			ask = s.sleepers(p, user)
@@ -169,6 +175,7 @@ func (s *Service) attempt(ctx context.Context, p *pool, user string) (r broker.R
 			return r, 0, nil
 		}
 		s.wake(ctx, p, ask)
+		asked = true
 	}
 }
 

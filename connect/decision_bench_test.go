@@ -24,7 +24,7 @@ const (
 // benchYard is a pool of 10,000 hosts with 100,000 sessions, on the disk.
 func benchYard(b *testing.B, change ...func(*deskyard.HostPool)) *yard {
 	b.Helper()
-	y := newYard(b, 0, append(change, limited(16))...)
+	y := newYard(b, 0, append([]func(*deskyard.HostPool){limited(16)}, change...)...)
 	const batch = 1000
 	for first := 0; first < benchHosts; first += batch {
 		y.write(func(ctx context.Context, tx deskyard.Tx) error {

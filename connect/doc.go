@@ -29,8 +29,9 @@
 // A decision over 10,000 hosts must not read 10,000 rows. Each pool that is connected to
 // has a view in memory: rows of hosts, slots, states. The store tells what it wrote
 // (Service.Changed), and the rows concerned are read again before the next decision;
-// states are looked at again each second and for whichever host is picked. What a view
-// says is where to look first; what holds is the statement that reserves.
+// the state of whichever host is picked is looked at again, and before somebody is refused
+// those of all: in a large pool once a second and beside the decisions of others. What a
+// view says is where to look first; what holds is the statement that reserves.
 //
 // # Tickets
 //

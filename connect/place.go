@@ -12,49 +12,48 @@ import (
 
 // place decides on the view as it is. The caller holds p.mu. What is decided on is what
 // the picked host is like at this moment: one whose state has changed since it was last
-// looked at is looked at again, and the decision made anew.
+// looked at is looked at again, and the decision made anew. So are all hosts of a small
+// pool before anybody is refused; those of a large one are looked at as lookOver says.
 func (s *Service) place(p *pool, user string) broker.Result {
 	r := broker.Request{User: user, Sessions: p.held(deskyard.SlotUser(user))}
-	if len(r.Sessions) == 0 && p.index != nil {
-		if result, ok := s.pick(p, r); ok {
-			return result
+	var held []string
+	for _, id := range r.Sessions {
+		m := p.byID[strings.ToLower(id)]
+		s.show(p, m, s.look(m))
+		held = append(held, m.row.ID.Name())
+	}
+	if p.model.Personal() {
+		for i := range p.list {
+			if m := p.order[i]; strings.EqualFold(p.list[i].AssignedUser, user) {
+				s.show(p, m, s.look(m))
+			}
 		}
 	}
-	for tries := 0; ; tries++ {
-		s.lookAll(p, tries > 0)
-		result := broker.Place(broker.Snapshot{Pool: p.model, Hosts: p.list, At: p.looked}, r)
-		if tries > 0 || result.Host != nil && s.current(p, result.Host) {
+	for looked := false; ; {
+		result := s.choose(p, r, held)
+		switch {
+		case result.Host != nil && !s.current(p, result.Host):
+		case result.Host != nil || looked || len(p.order) > lookMost:
 			return result
+		default:
+			s.lookAll(p)
+			looked = true
 		}
 	}
+}
+
+// choose decides on what was last seen of the hosts.
+func (s *Service) choose(p *pool, r broker.Request, held []string) broker.Result {
+	if p.index != nil {
+		return p.index.Place(r, held, nearby, s.now())
+	}
+	return broker.Place(broker.Snapshot{Pool: p.model, Hosts: p.list, At: s.now()}, r)
 }
 
 // nearby is how many hosts the record of a decision names where that many could have
 // taken the session: enough to see the order, and short, for records are most of what a
 // storm of users has the disk take.
 const nearby = 16
-
-// pick is place for a large pooled pool and a user without a session: the index knows
-// the host, and the record needs the nearest of the others only. It has no answer where
-// fewer hosts than that can take the session.
-func (s *Service) pick(p *pool, r broker.Request) (broker.Result, bool) {
-	for {
-		slot := p.index.Pick()
-		if slot == nil {
-			return broker.Result{}, false
-		}
-		if host := slot.Host; !s.current(p, &host) {
-			continue
-		}
-		near := p.index.Nearest(nearby)
-		if len(near) < nearby {
-			return broker.Result{}, false
-		}
-		result := broker.Place(broker.Snapshot{Pool: p.model, Hosts: near, At: s.now()}, r)
-		result.Decision.Considered = p.index.Len()
-		return result, true
-	}
-}
 
 // current reports whether the host still is as the decision saw it, and otherwise shows
 // the view what it is now.

@@ -249,13 +249,19 @@ func (s *Service) WhatIf(ctx context.Context, user string, pool arm.ResourceID) 
 // rehearse decides without taking anything.
 func (s *Service) rehearse(ctx context.Context, user string, r Resource) (Outcome, error) {
 	p := s.view(r.Pool)
-	for asked := false; ; asked = true {
+	for asked, looked := false, false; ; {
 		p.mu.Lock()
 		if err := s.freshen(ctx, p); err != nil {
 			p.mu.Unlock()
 			return Outcome{}, err
 		}
 		result := s.place(p, user)
+		if result.Host == nil && !looked && p.unseen(s.now()) {
+			p.mu.Unlock()
+			s.lookOver(p)
+			looked = true
+			continue
+		}
 		o := Outcome{User: user, Resource: r, Decision: result.Decision, Failure: result.Failure, Assigns: result.Assign}
 		if why := closed(p.model); why != nil {
 			o.Failure, o.Decision.Host = why, ""
@@ -272,6 +278,7 @@ func (s *Service) rehearse(ctx context.Context, user string, r Resource) (Outcom
 			return o, nil
 		}
 		s.wake(ctx, p, ask)
+		asked = true
 	}
 }
 

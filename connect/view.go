@@ -32,7 +32,7 @@ type pool struct {
 	list   []broker.Host              // the same, as decisions see them
 	index  *broker.Index              // of pooled pools
 	holds  map[string]map[string]bool // user -> object ids of hosts where the user has a slot
-	looked time.Time                  // when the states of all were last looked at
+	looked time.Time                  // when a look at the states of all began last
 	doubts map[*member]bool           // slots must be read again: a write of them failed
 }
 
@@ -299,16 +299,50 @@ func (s *Service) show(p *pool, m *member, h broker.Host) {
 	}
 }
 
-// lookFor is how long the states of hosts that were not picked are believed.
+// lookMost is the largest pool of which all hosts are looked at for each refusal: it
+// takes half a millisecond. In a larger one what a host reports is seen at once too, for
+// the store tells of it; only that a host is heard again after a silence is not.
+const lookMost = 512
+
+// lookFor is how long the states of hosts of a large pool that were not picked are
+// believed when somebody is to be refused.
 const lookFor = time.Second
 
-// lookAll looks at the states of all hosts, unless that was just done.
-func (s *Service) lookAll(p *pool, now bool) {
-	if at := s.now(); now || at.Sub(p.looked) >= lookFor {
-		for _, m := range p.order {
-			s.show(p, m, s.look(m))
+// lookAll looks at the states of all hosts. The caller holds p.mu.
+func (s *Service) lookAll(p *pool) {
+	for _, m := range p.order {
+		s.show(p, m, s.look(m))
+	}
+	p.looked = s.now()
+}
+
+// unseen reports whether somebody is to be refused on states that are too old for that.
+// The caller holds p.mu.
+func (p *pool) unseen(now time.Time) bool {
+	return len(p.order) > lookMost && now.Sub(p.looked) >= lookFor
+}
+
+// lookOver is lookAll for a large pool whose states are too old to refuse somebody. The
+// caller does not hold p.mu: others decide meanwhile, on what was last seen.
+func (s *Service) lookOver(p *pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.unseen(s.now()) {
+		return // another did, or does
+	}
+	p.looked = s.now()
+	const share = lookMost / 4 // looked at between two chances for others
+	for i := 0; i < len(p.order); i++ {
+		if i > 0 && i%share == 0 {
+			p.mu.Unlock()
+			p.mu.Lock()
+			if !p.loaded {
+				break // it is read again from the store
+			}
 		}
-		p.looked = at
+		if i < len(p.order) { // it may have been arranged anew
+			s.show(p, p.order[i], s.look(p.order[i]))
+		}
 	}
 }
 
