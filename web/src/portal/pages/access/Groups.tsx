@@ -6,11 +6,12 @@ import { graph } from '../../arm/arm'
 import { useList, useService } from '../../arm/context'
 import { useMay } from '../../arm/permissions'
 import type { DirectoryObject, Group } from '../../arm/types-access'
-import { Confirm, Panel } from '../../frame/Dialogs'
+import { Panel } from '../../frame/Dialogs'
 import { LongTextField, TextField } from '../../frame/Fields'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { portalTexts } from '../../texts/en'
 import { groupsPath, needs, type Principal } from './directory'
 import { PrincipalPicker } from './PrincipalPicker'
@@ -20,6 +21,7 @@ const t = portalTexts.access
 type Asked = { what: 'create' } | { what: 'members' | 'delete'; group: Group } | null
 
 export default function Groups() {
+  const { live } = useService()
   const list = useList<Group>(groupsPath)
   const may = useMay('/')
   const [asked, ask] = useState<Asked>(null)
@@ -35,7 +37,7 @@ export default function Groups() {
     { key: 'description', title: t.description, value: (g) => g.description ?? '', wide: 2, rank: 2 },
     {
       key: 'actions', title: t.actions, value: () => '', plain: true, rank: 1, wide: 0.5,
-      cell: (g) => may(needs.deleteGroups) && <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={t.deleting(g.displayName)} onClick={() => ask({ what: 'delete', group: g })} />,
+      cell: (g) => may(needs.deleteGroups) && <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={portalTexts.frame.deleting(g.displayName)} onClick={() => ask({ what: 'delete', group: g })} />,
     },
   ]
   const commands = [{ key: 'create', text: t.createGroup, icon: <AddRegular />, primary: true, run: () => ask({ what: 'create' }), lacks: !may(needs.groups) && needs.groups }]
@@ -44,7 +46,7 @@ export default function Groups() {
       <Grid label={t.groups} columns={columns} rows={list.data} id={(g) => g.id} open={(group) => ask({ what: 'members', group })} empty={t.groupsEmpty} />
       {asked?.what === 'create' && <GroupForm close={() => ask(null)} />}
       {asked?.what === 'members' && <Members group={asked.group} close={() => ask(null)} />}
-      {asked?.what === 'delete' && <Removal group={asked.group} close={() => ask(null)} />}
+      {asked?.what === 'delete' && <Removal id={`${graph}/groups/${asked.group.id}`} name={asked.group.displayName} text={t.deleteGroupText} gone={() => live.reload('/groups')} close={() => ask(null)} />}
     </Page>
   )
 }
@@ -64,16 +66,6 @@ function GroupForm({ close }: { close: () => void }) {
       <TextField label={t.name} value={name} change={setName} required />
       <LongTextField label={t.description} value={description} change={setDescription} rows={2} />
     </Panel>
-  )
-}
-
-function Removal({ group, close }: { group: Group; close: () => void }) {
-  const { arm, live } = useService()
-  const run = () => void act(t.deleting(group.displayName), () => arm.remove(`${graph}/groups/${group.id}`)).then(() => live.reload('/groups'))
-  return (
-    <Confirm title={t.deleteUser(group.displayName)} doIt={portalTexts.frame.remove} type={group.displayName} run={run} close={close}>
-      {t.deleteGroupText}
-    </Confirm>
   )
 }
 

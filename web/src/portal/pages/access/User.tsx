@@ -79,7 +79,7 @@ function Asked({ user, path, asked, close }: { user: Person; path: string; asked
       run: () => void act(t.resetting(name), async () => setPassword((await arm.post<{ newPassword: string }>(`${path}/resetPassword`, {})).newPassword)),
     },
     revoke: { title: t.revoke, text: t.revokeText(name), type: undefined, run: () => void act(t.revoking(name), () => arm.post(`${path}/revokeSignInSessions`)) },
-    delete: { title: t.deleteUser(name), text: t.deleteUserText, type: user.userPrincipalName, run: () => void act(t.deleting(name), () => arm.remove(path)).then((error) => !error && go(href('users'))) },
+    delete: { title: portalTexts.frame.deleteTitle(name), text: t.deleteUserText, type: user.userPrincipalName, run: () => void act(portalTexts.frame.deleting(name), () => arm.remove(path)).then((error) => !error && go(href('users'))) },
   }
   if (!asked) return null
   const q = questions[asked]

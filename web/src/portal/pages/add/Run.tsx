@@ -26,7 +26,7 @@ const t = portalTexts.add.run
 const deployments = 'Microsoft.Resources/deployments'
 
 const useStyles = makeStyles({
-  bar: { maxWidth: '40rem', marginTop: tokens.spacingVerticalXS },
+  bar: { marginTop: tokens.spacingVerticalXS },
   cell: { display: 'flex', alignItems: 'center', gap: tokens.spacingHorizontalXS, minWidth: 0 },
   text: { overflow: 'hidden', textOverflow: 'ellipsis' },
 })

@@ -1,19 +1,17 @@
 // One host pool.
 import { AddRegular, DeleteRegular, KeyRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
-import { useList, useResource, useService } from '../../arm/context'
+import { useList, useResource } from '../../arm/context'
 import { parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
-import { finished } from '../../arm/poll'
 import type { Resource } from '../../arm/types'
 import type { HostPool as Pool } from '../../arm/types-hostpools'
 import { Details } from '../../frame/Details'
-import { Confirm } from '../../frame/Dialogs'
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Conflicts, Form, SaveBar } from '../../frame/Fields'
 import { useEdit } from '../../frame/form'
-import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { Status, toneOfHost } from '../../frame/Status'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -57,7 +55,7 @@ export default function HostPool({ id }: PageProps) {
       {tab === 'groups' && <AppGroupList pool={id} />}
       {tab === 'connections' && <ConnectionList scope={id} />}
       {tab === 'activity' && <ActivityList resource={id} />}
-      {removing && <Removal id={id} close={() => setRemoving(false)} />}
+      {removing && <Removal id={id} query="?force=true" text={t.deleteText} gone={() => go(href('hostpools'))} close={() => setRemoving(false)} />}
     </Page>
   )
 }
@@ -117,16 +115,5 @@ function Properties({ id, known, lacks }: { id: string; known: { body: Pool; eta
       <PoolFields form={form} disabled={Boolean(lacks)} />
       <SaveBar changed={form.changed.length > 0 && form.values.maxSessionLimit !== null} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
     </Form>
-  )
-}
-
-function Removal({ id, close }: { id: string; close: () => void }) {
-  const { arm } = useService()
-  const name = parseID(id).name
-  const run = () => void act(t.deleting(name), async () => finished(arm, await arm.remove(`${id}?force=true`))).then((error) => !error && go(href('hostpools')))
-  return (
-    <Confirm title={t.deleteTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
-      {t.deleteText}
-    </Confirm>
   )
 }

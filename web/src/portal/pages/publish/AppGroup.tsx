@@ -7,9 +7,9 @@ import { nameOf, parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { ApplicationGroup, Workspace } from '../../arm/types-publish'
 import { Details } from '../../frame/Details'
-import { Confirm } from '../../frame/Dialogs'
 import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { Status } from '../../frame/Status'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -46,7 +46,7 @@ export default function AppGroup({ id }: PageProps) {
       {g && tab === 'assignments' && <Assignments scope={id} />}
       {known.data && tab === 'properties' && <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} inFeed />}
       {tab === 'activity' && <ActivityList resource={id} />}
-      {removing && <Removal id={id} close={() => setRemoving(false)} />}
+      {removing && <Removal id={id} text={t.deleteGroup} gone={() => go(href('appgroups'))} close={() => setRemoving(false)} />}
     </Page>
   )
 }
@@ -88,16 +88,5 @@ function IntoWorkspace({ group }: { group: string }) {
         </Select>
       )}
     </>
-  )
-}
-
-function Removal({ id, close }: { id: string; close: () => void }) {
-  const { arm } = useService()
-  const name = parseID(id).name
-  const run = () => void act(t.deleting(name), () => arm.remove(id)).then((error) => !error && go(href('appgroups')))
-  return (
-    <Confirm title={t.deleteTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
-      {t.deleteGroup}
-    </Confirm>
   )
 }

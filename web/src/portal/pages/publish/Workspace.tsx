@@ -7,10 +7,10 @@ import { nameOf, parseID, sameID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { ApplicationGroup, Workspace as Body } from '../../arm/types-publish'
 import { Code, Details } from '../../frame/Details'
-import { Confirm } from '../../frame/Dialogs'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
@@ -36,7 +36,7 @@ export default function Workspace({ id }: PageProps) {
         </>
       )}
       {known.data && tab === 'properties' && <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} />}
-      {removing && <Removal id={id} close={() => setRemoving(false)} />}
+      {removing && <Removal id={id} text={t.deleteWorkspace} gone={() => go(href('workspaces'))} close={() => setRemoving(false)} />}
     </Page>
   )
 }
@@ -70,15 +70,4 @@ function GroupsIn({ id, references, mayWrite }: { id: string; references: string
     </Select>
   )
   return <Grid label={t.groupsIn} columns={columns} rows={references} id={(g) => g} empty={t.groupsInEmpty} tools={tools} name="groups" />
-}
-
-function Removal({ id, close }: { id: string; close: () => void }) {
-  const { arm } = useService()
-  const name = parseID(id).name
-  const run = () => void act(t.deleting(name), () => arm.remove(id)).then((error) => !error && go(href('workspaces')))
-  return (
-    <Confirm title={t.deleteTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
-      {t.deleteWorkspace}
-    </Confirm>
-  )
 }

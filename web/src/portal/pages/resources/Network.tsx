@@ -7,12 +7,13 @@ import { nameOf, parseID, sameID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import { finished } from '../../arm/poll'
 import type { Subnet, Usage, VirtualNetwork } from '../../arm/types-resources'
-import { Confirm, Panel } from '../../frame/Dialogs'
+import { Panel } from '../../frame/Dialogs'
 import { Details } from '../../frame/Details'
 import { TextField } from '../../frame/Fields'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page, type Command } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { Status, toneOfState } from '../../frame/Status'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -67,27 +68,17 @@ function columnsOf(usages: Usage[], mayRemove: boolean, remove: (s: Subnet) => v
     { key: 'group', title: t.securityGroup, value: (s) => (s.properties.networkSecurityGroup ? nameOf(s.properties.networkSecurityGroup.id) : t.noSecurityGroup), wide: 1.6, rank: 2 },
     {
       key: 'remove', title: t.actions, value: () => '', rank: 1, wide: 0.6, plain: true,
-      cell: (s) => mayRemove && <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={t.removing(s.name)} onClick={() => remove(s)} />,
+      cell: (s) => mayRemove && <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={portalTexts.frame.deleting(s.name)} onClick={() => remove(s)} />,
     },
   ]
 }
 
 function Question({ asked, network, close }: { asked: Asked; network: string; close: () => void }) {
-  const { arm, live } = useService()
+  const { live } = useService()
   if (asked?.what === 'subnet') return <SubnetForm network={network} close={close} />
   if (asked?.what !== 'remove') return null
-  const name = nameOf(asked.id)
-  const run = () =>
-    void act(t.removing(name), async () => finished(arm, await arm.remove(asked.id))).then((error) => {
-      if (error) return
-      if (asked.id === network) go(href('networks'))
-      else live.reload(network)
-    })
-  return (
-    <Confirm title={t.removeTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
-      {asked.text}
-    </Confirm>
-  )
+  const gone = () => (asked.id === network ? go(href('networks')) : live.reload(network))
+  return <Removal id={asked.id} text={asked.text} gone={gone} close={close} />
 }
 
 function SubnetForm({ network, close }: { network: string; close: () => void }) {

@@ -8,10 +8,10 @@ import { useMay } from '../../arm/permissions'
 import type { Resource } from '../../arm/types'
 import type { PoolReference, ScalingPlan, Schedule } from '../../arm/types-scaling'
 import { Details } from '../../frame/Details'
-import { Confirm } from '../../frame/Dialogs'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
+import { Removal } from '../../frame/Removal'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
@@ -46,7 +46,7 @@ export default function Plan({ id }: PageProps) {
           {tab === 'pools' && <Pools plan={p} etag={known.data?.etag ?? ''} mayWrite={!lacks('write')} />}
         </>
       )}
-      {asked?.what === 'delete' && <Removal id={id} close={() => ask(null)} />}
+      {asked?.what === 'delete' && <Removal id={id} text={t.deleteText} gone={() => go(href('scalingplans'))} close={() => ask(null)} />}
     </Page>
   )
 }
@@ -56,7 +56,7 @@ function Schedules({ plan, asked, ask, mayWrite }: { plan: ScalingPlan; asked: A
   const type = plan.properties.hostPoolType
   const path = schedulesPath(plan.id, type)
   const list = useList<Schedule>(path)
-  const remove = (s: Schedule) => void act(t.deleting(s.name), () => arm.remove(s.id)).then(() => live.reload(path))
+  const remove = (s: Schedule) => void act(portalTexts.frame.deleting(s.name), () => arm.remove(s.id)).then(() => live.reload(path))
   const columns: Column<Schedule>[] = [
     { key: 'name', title: t.schedule, value: (s) => nameOf(s.id), rank: 1 },
     { key: 'days', title: t.days, value: (s) => s.properties.daysOfWeek.map((d) => t.dayNames[d] ?? d).join(', '), wide: 2, rank: 1 },
@@ -66,7 +66,7 @@ function Schedules({ plan, asked, ask, mayWrite }: { plan: ScalingPlan; asked: A
         mayWrite && (
           <>
             <Button size="small" appearance="subtle" icon={<EditRegular />} aria-label={t.editSchedule(nameOf(s.id))} onClick={() => ask({ what: 'edit', schedule: s })} />
-            <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={t.deleting(nameOf(s.id))} onClick={() => remove(s)} />
+            <Button size="small" appearance="subtle" icon={<DeleteRegular />} aria-label={portalTexts.frame.deleting(nameOf(s.id))} onClick={() => remove(s)} />
           </>
         ),
     },
@@ -117,15 +117,4 @@ function Pools({ plan, etag, mayWrite }: { plan: ScalingPlan; etag: string; mayW
     </Select>
   )
   return <Grid label={t.pools} columns={columns} rows={references} id={(r) => r.hostPoolArmPath} empty={t.poolsEmpty} tools={tools} name="pools" />
-}
-
-function Removal({ id, close }: { id: string; close: () => void }) {
-  const { arm } = useService()
-  const name = parseID(id).name
-  const run = () => void act(t.deleting(name), () => arm.remove(id)).then((error) => !error && go(href('scalingplans')))
-  return (
-    <Confirm title={t.deleteTitle(name)} doIt={portalTexts.frame.remove} type={name} run={run} close={close}>
-      {t.deleteText}
-    </Confirm>
-  )
 }

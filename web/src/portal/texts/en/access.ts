@@ -29,9 +29,7 @@ export const access = {
   revoke: 'Sign out everywhere',
   revoking: (name: string) => `Sign ${name} out everywhere`,
   revokeText: (name: string) => `${name} must sign in again wherever they are. Desktops that are open stay.`,
-  deleteUser: (name: string) => `Delete ${name}?`,
   deleteUserText: 'The account goes, with its memberships. Its role assignments stay and mean nobody.',
-  deleting: (name: string) => `Delete ${name}`,
   memberOf: 'Member of',
   methods: 'Second factors',
   noMethods: 'None: a password alone is asked for.',
@@ -68,8 +66,6 @@ export const access = {
   principal: 'User or group',
   principalHint: 'Type a part of the name.',
   nobody: 'Nobody in the directory has such a name.',
-  gone: 'Not in the directory any more',
-  inherited: 'Inherited',
   kinds: { User: 'User', Group: 'Group', ServicePrincipal: 'Service principal' } as Record<string, string>,
   actions: 'Actions',
 }

@@ -48,6 +48,8 @@ export const frame = {
   saved: 'Saved',
   discard: 'Discard the changes',
   remove: 'Delete',
+  deleting: (name: string) => `Delete ${name}`,
+  deleteTitle: (name: string) => `Delete ${name}?`,
   more: 'More',
   copy: 'Copy',
   copied: 'Copied',

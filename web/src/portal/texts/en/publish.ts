@@ -22,9 +22,7 @@ export const publish = {
   inWorkspace: 'Put into a workspace',
   movingTo: (group: string, workspace: string) => `Put ${group} into ${workspace}`,
   takeOut: (group: string, workspace: string) => `Take ${group} out of ${workspace}`,
-  deleteTitle: (name: string) => `Delete ${name}?`,
   deleteGroup: 'The group, its apps and its assignments go. Desktops that are open stay; nobody opens another by it.',
-  deleting: (name: string) => `Delete ${name}`,
   saving: (name: string) => `Save ${name}`,
   showInFeed: 'Shown to the people that it is assigned to',
 
@@ -49,7 +47,6 @@ export const publish = {
   assigning: (who: string, group: string) => `Assign ${group} to ${who}`,
   unassigning: (who: string, group: string) => `Take ${group} from ${who}`,
   nobody: 'Nobody yet: assign users or groups.',
-  noRole: 'You may not see who it is assigned to.',
 
   workspaces: 'Workspaces',
   workspacesEmpty: 'There is no workspace yet. A workspace is what people see: put application groups into one.',

@@ -13,9 +13,6 @@ export const resources = {
   sku: 'SKU',
   version: 'Version',
   reference: 'Reference in templates',
-  system: 'System',
-  hyperV: 'Generation',
-  image: 'Image',
   imageReference: 'imageReference for templates and tools',
   latest: 'Latest',
 
@@ -47,8 +44,6 @@ export const resources = {
   interfaces: 'Interfaces',
   creating: (name: string) => `Create network ${name}`,
   addingSubnet: (name: string) => `Add subnet ${name}`,
-  removing: (name: string) => `Delete ${name}`,
-  removeTitle: (name: string) => `Delete ${name}?`,
   removeNetwork: 'The network and its subnets go. It is refused while a network interface is in it.',
   removeSubnet: 'The subnet goes. It is refused while a network interface is in it.',
 
@@ -61,6 +56,5 @@ export const resources = {
   limit: 'Limit',
   left: 'Left',
   what: 'What',
-  configured: 'Location',
   noQuota: 'No machine can be counted here.',
 }
