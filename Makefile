@@ -106,6 +106,10 @@ e2e-connect: web ## a person's work in a desktop, in headless Chromium, against 
 e2e-portal: web build ## an administrator's day in the portal, in headless Chromium
 	./e2e/portal/run
 
+.PHONY: e2e-portal-machines
+e2e-portal-machines: web build packages ## the article's walk in the portal with real machines, a desktop on one (5 minutes; not in make test)
+	./e2e/portal/run machines
+
 .PHONY: e2e-sessions
 e2e-sessions: build packages ## live sessions while everything around them fails, and hostile clients (root; skips without)
 	./e2e/sessions/run

@@ -2,6 +2,7 @@
 // canvas.
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import * as screen from '../browser/canvas.mjs'
 import * as stage from '../browser/story.mjs'
 
 const { about, browser, isOurs, until } = stage
@@ -30,22 +31,9 @@ page.on('request', (r) => {
 })
 export const shot = (name) => page.screenshot({ path: join(about.shots, name + '.png') })
 export const button = (name) => page.getByRole('button', { name })
-export const canvas = () => page.locator('[role=tabpanel]:visible iron-remote-desktop canvas')
-
-/** What the canvas shows, as one number; and whether it is one colour. */
-export const picture = () => canvas().evaluate((c) => {
-  const copy = document.createElement('canvas')
-  ;[copy.width, copy.height] = [c.width, c.height]
-  const to = copy.getContext('2d')
-  to.drawImage(c, 0, 0)
-  const pixels = new Uint32Array(to.getImageData(0, 0, c.width, c.height).data.buffer)
-  let sum = 0
-  for (const p of pixels) sum = (sum * 31 + p) | 0
-  return { sum, colours: new Set(pixels.filter((_, i) => i % 97 === 0)).size, width: c.width, height: c.height }
-})
-
-/** The same, or null while a session makes way for its successor: then there is no canvas, or there are two. */
-export const pictureIfThere = async () => ((await canvas().count()) === 1 ? picture().catch(() => null) : null)
+export const canvas = () => screen.canvas(page)
+export const picture = () => screen.picture(page)
+export const pictureIfThere = () => screen.pictureIfThere(page)
 
 export const connected = () => until('a desktop on the canvas', async () => (await canvas().count()) === 1 && (await page.getByTestId('screen').filter({ visible: true }).count()) === 1 &&
   (await page.getByText(/is connected\./).count()) > 0 && ((await pictureIfThere())?.colours ?? 0) > 1)

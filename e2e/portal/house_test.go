@@ -36,6 +36,20 @@ type house struct {
 	places map[string]string // what pages are about: id by the page's name
 	people map[string]login  // who signs in, by first name; "admin" is the first administrator
 	hosts  map[string]*host
+	group  string
+	walk   walk
+}
+
+// walk is what differs between the article's walks (walk.mjs): size is the name of one in
+// the list, or processors and MiB.
+type walk struct {
+	Size    any      `json:"size"`
+	Network string   `json:"network"`
+	Subnet  string   `json:"subnet"`
+	Left    []string `json:"left"`
+	Within  int64    `json:"within"`
+	Told    string   `json:"told"`
+	User    *login   `json:"user"`
 }
 
 // login is how a person signs in.
@@ -45,8 +59,8 @@ type login struct {
 	ID       string `json:"id"`
 }
 
-// open starts a service of the test's own; skips where what the suite needs is missing.
-func open(t *testing.T) *house {
+// needs skips where what the suite stands on is missing.
+func needs(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Skip("needs chromium: run e2e/install-deps chromium")
@@ -54,7 +68,14 @@ func open(t *testing.T) *house {
 	if _, err := fs.Stat(web.Files(), "portal.html.gz"); err != nil {
 		t.Skip("the portal is not built in: run make web")
 	}
-	h := &house{dir: t.TempDir(), places: map[string]string{}, people: map[string]login{}, hosts: map[string]*host{}}
+}
+
+// open starts a service of the test's own.
+func open(t *testing.T) *house {
+	t.Helper()
+	needs(t)
+	h := &house{dir: t.TempDir(), places: map[string]string{}, people: map[string]login{}, hosts: map[string]*host{}, group: group,
+		walk: walk{Size: "D2s_v3", Network: "office", Subnet: "desks", Left: []string{"run-0"}, Within: time.Minute.Milliseconds(), Told: "sh-1"}}
 	hypervisors := filepath.Join(h.dir, "hypervisors.yaml")
 	must(t, os.WriteFile(hypervisors, []byte("hypervisors:\n- {name: here, driver: fake, guest: "+guestProgram(t, h.dir)+"}\n"), 0o600))
 	var err error

@@ -45,7 +45,13 @@ func TestTheArticleWorksAsItIsWritten(t *testing.T) {
 // tell tells a story of the house.
 func (h *house) tell(t *testing.T, name string) {
 	t.Helper()
-	browser.Tell(t, name, map[string]any{"url": h.Endpoint, "keys": h.keys, "subscription": h.SubscriptionID, "group": group, "places": h.places, "people": h.people, "shots": browser.Shots(t)}, h.do)
+	browser.Tell(t, name, h.about(t), h.do)
+}
+
+// about is what the stories find in their environment.
+func (h *house) about(t *testing.T) map[string]any {
+	t.Helper()
+	return map[string]any{"url": h.Endpoint, "keys": h.keys, "subscription": h.SubscriptionID, "group": h.group, "places": h.places, "people": h.people, "walk": h.walk, "shots": browser.Shots(t)}
 }
 
 // do is what a story may want.

@@ -1,9 +1,19 @@
 // The article "Add session hosts to a host pool" as it stands, step by step, in the portal;
-// then the new hosts are drained, told something and removed.
+// then the new hosts are drained, told something and removed. Where the hosts are real
+// machines, somebody opens a desktop on them in between.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { about, ask, at, base, button, page, say, shot, signIn, tell, until, want } from './stage.mjs'
+import { openDesk } from './desk.mjs'
 
+/**
+ * What differs between machines in memory and real ones: size (of the list, or of one's
+ * own as [processors, MiB]), network, subnet, left (machines that stay), within
+ * (milliseconds until hosts are Available), told (a host whose agent keeps messages) or
+ * user (who works on them).
+ */
+const { size, network, subnet, left, within, told, user } = about.walk
+const hosts = ['desk-0', 'desk-1']
 const field = (label) => page.getByLabel(label, { exact: true })
 const dialog = () => page.locator('[role=dialog]:visible, [role=alertdialog]:visible').last()
 const tab = (name) => page.getByRole('tab', { name, exact: true })
@@ -51,9 +61,9 @@ async function wizard() {
   await field('Name prefix*').or(field('Name prefix')).first().fill('desk')
   await field('Number of VMs*').or(field('Number of VMs')).first().fill('2')
   await choose(/^Image/, /debian/i)
-  await choose(/^Virtual machine size/, /D2s_v3/)
-  await choose(/^Virtual network/, /office/)
-  await choose(/^Subnet/, /desks/)
+  await chooseSize()
+  await choose(/^Virtual network/, new RegExp(network))
+  await choose(/^Subnet/, new RegExp(subnet))
   await page.getByLabel(/^Username/).fill('keeper')
   await page.getByLabel(/^Password/).last().fill('Correct-Horse-9-Staple')
   await page.getByLabel(/^Confirm password/).last().fill('Correct-Horse-9-Staple')
@@ -68,6 +78,17 @@ async function wizard() {
   await button('Create').click()
 }
 
+async function chooseSize() {
+  if (typeof size === 'string') return choose(/^Virtual machine size/, new RegExp(size))
+  await button('Change size').click()
+  const [processors, memory] = size
+  await dialog().getByLabel(/^vCPUs/).fill(String(processors))
+  await dialog().getByLabel(/^Memory/).fill(String(memory))
+  await shot('walk-size')
+  await button('Select this size', dialog()).click()
+  await dialog().waitFor({ state: 'detached' })
+}
+
 /** Chooses an option by its text, where another stands. */
 async function choose(label, text) {
   const select = page.getByRole('combobox', { name: label }).first()
@@ -77,14 +98,17 @@ async function choose(label, text) {
 
 /** The run ends, and its hosts stand in the pool, available. */
 async function hostsAppear() {
-  const began = Date.now()
   await page.getByRole('heading', { level: 1, name: /New session hosts/ }).waitFor()
   await shot('walk-run')
-  await until('both hosts', async () => (await page.getByText(/^desk-[01]$/).count()) >= 2)
+  await until('both hosts', async () => (await page.getByText(/^desk-[01]$/).count()) >= hosts.length)
+  await button('Show the steps of desk-0').click()
+  await shot('walk-run-steps')
+  await page.keyboard.press('Escape')
+  await page.getByText(/What may be next/).waitFor({ timeout: within })
+  await shot('walk-run-ended')
   await page.goto(`${base}/portal/#/hostpool${about.places.hostpool}?tab=hosts`)
-  for (const name of ['desk-0', 'desk-1']) await row(name).getByText('Available', { exact: true }).waitFor({ timeout: 60_000 })
+  for (const name of hosts) await row(name).getByText('Available', { exact: true }).waitFor()
   await shot('walk-hosts')
-  return Date.now() - began
 }
 
 async function drain() {
@@ -93,44 +117,72 @@ async function drain() {
   await row('desk-0').getByText('On: no new sessions').waitFor()
   const { properties } = await ask('GET', `${about.places.hostpool}/sessionHosts/desk-0?api-version=2024-04-03`)
   assert.equal(properties.allowNewSession, false)
+  await row('desk-0').getByRole('checkbox').uncheck()
+}
+
+let desk = null
+
+/** Somebody opens the desktop: on the host that is not drained. */
+async function work() {
+  desk = await openDesk(user, within)
+  const { value } = await ask('GET', `${about.places.hostpool}/userSessions?api-version=2024-04-03`)
+  assert.deepEqual(value.map((s) => `${s.name.split('/')[1]}: ${s.properties.userPrincipalName}`), [`${told}: ${user.user}`])
+  await page.goto(`${base}/portal/#/host${about.places.hostpool}/sessionHosts/${told}?tab=sessions`)
+  await page.getByText(user.user).first().waitFor()
+  await shot('walk-session')
+  await page.goto(`${base}/portal/#/hostpool${about.places.hostpool}?tab=hosts`)
 }
 
 async function message() {
-  for (const box of await page.getByRole('row').getByRole('checkbox', { checked: true }).all()) await box.uncheck()
-  await row('sh-1').getByRole('checkbox').check()
+  await row(told).getByRole('checkbox').check()
   await button('Send a message').click()
   await dialog().getByLabel(/^Title/).fill('Maintenance')
   await dialog().getByLabel(/^Message/).fill('The desktop ends at noon.')
   await shot('walk-message')
   await button('Send a message', dialog()).click()
-  await until('the message on the host', async () => (await want('messages', 'sh-1')).includes('Maintenance: The desktop ends at noon.'))
   await dialog().waitFor({ state: 'detached' })
+  await row(told).getByRole('checkbox').uncheck()
+  if (user) return desk.told()
+  await until('the message on the host', async () => (await want('messages', told)).includes('Maintenance: The desktop ends at noon.'))
 }
 
+/** The host goes, with the session on it if there is one, its machine and its network interface. */
 async function remove() {
-  for (const box of await page.getByRole('row').getByRole('checkbox', { checked: true }).all()) await box.uncheck()
-  await row('desk-0').getByRole('checkbox').check()
+  const name = user ? told : 'desk-0'
+  await row(name).getByRole('checkbox').check()
   await button('Remove').click()
-  await dialog().getByLabel('Type desk-0 to confirm').fill('desk-0')
+  await dialog().getByLabel(`Type ${name} to confirm`).fill(name)
   await shot('walk-remove')
   await button('Remove', dialog()).click()
-  await row('desk-0').waitFor({ state: 'detached', timeout: 60_000 })
-  const machines = await ask('GET', `/subscriptions/${about.subscription}/resourceGroups/${about.group}/providers/Microsoft.Compute/virtualMachines?api-version=2024-07-01`)
-  assert.deepEqual(machines.value.map((m) => m.name).sort(), ['desk-1', 'run-0'], 'the machine of the removed host is still there')
+  await row(name).waitFor({ state: 'detached', timeout: 60_000 })
+  const stay = [...hosts.filter((h) => h !== name), ...left].sort()
+  assert.deepEqual(await resources('Microsoft.Compute/virtualMachines', '2024-07-01'), stay, 'machines that stay')
+  assert.deepEqual(await resources('Microsoft.Network/networkInterfaces', '2024-05-01'), stay.map((n) => `${n}-nic`), 'network interfaces that stay')
+  if (!user) return
+  await desk.ended()
+  assert.deepEqual(await want('machines'), stay.length, 'folders of machines on the hypervisor')
+}
+
+const resources = async (type, version) =>
+  (await ask('GET', `/subscriptions/${about.subscription}/resourceGroups/${about.group}/providers/${type}?api-version=${version}`)).value.map((r) => r.name).sort()
+
+const steps = {
+  'the host pool is found': findPool,
+  'a registration key is generated, copied and downloaded': key,
+  'the wizard is gone through': wizard,
+  'two hosts were there and Available': hostsAppear,
+  'a host is drained': drain,
+  ...(user ? { 'somebody works on the other': work } : {}),
+  'a host is told something': message,
+  'a host is removed, with its machine': remove,
 }
 
 await tell(async () => {
   await signIn()
-  for (const [what, step] of Object.entries({ 'the host pool is found': findPool, 'a registration key is generated, copied and downloaded': key, 'the wizard is gone through': wizard })) {
+  for (const [what, step] of Object.entries(steps)) {
     at(what)
+    const began = Date.now()
     await step()
-    say(what)
-  }
-  at('the run')
-  say(`two hosts were there and Available ${await hostsAppear()} ms after Create`)
-  for (const [what, step] of Object.entries({ 'drained': drain, 'told something': message, 'removed, with its machine': remove })) {
-    at(what)
-    await step()
-    say('a host is ' + what)
+    say(`${what}: ${Date.now() - began} ms`)
   }
 }, /status of (404|409)/)
