@@ -31,6 +31,12 @@ export function findingOf(findings: Finding[], name: string): string | undefined
   return findings.find((f) => f.target !== undefined && last(f.target) === name.toLowerCase())?.message
 }
 
+/** What the service found wrong with a form at its last try, field by field. */
+export function useFindings() {
+  const [error, show] = useState<ArmError | null>(null)
+  return { show, finding: (name: string) => (error ? findingOf(error.findings, name) : undefined) }
+}
+
 /** Keeps what is typed over a base that may change beneath it. */
 export function useForm<V extends Values>(base: V): Form<V> {
   const [typed, setTyped] = useState<Partial<V>>({})

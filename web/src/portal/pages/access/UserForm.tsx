@@ -1,11 +1,10 @@
 import { useState } from 'react'
 import { graph } from '../../arm/arm'
 import { useService } from '../../arm/context'
-import type { ArmError } from '../../arm/errors'
 import type { User } from '../../arm/types-access'
 import { Panel } from '../../frame/Dialogs'
 import { TextField } from '../../frame/Fields'
-import { findingOf } from '../../frame/form'
+import { useFindings } from '../../frame/form'
 import { act } from '../../frame/notifications'
 import { portalTexts } from '../../texts/en'
 import { PasswordShown } from './PasswordShown'
@@ -19,7 +18,7 @@ export function UserForm({ known, close }: { known: readonly User[]; close: () =
   const [upn, setUPN] = useState('')
   const [name, setName] = useState('')
   const [typed, setTyped] = useState('')
-  const [error, setError] = useState<ArmError | null>(null)
+  const { show, finding } = useFindings()
   const [made, setMade] = useState('')
   if (made) return <PasswordShown name={upn} password={made} close={close} />
   const run = async () => {
@@ -29,12 +28,11 @@ export function UserForm({ known, close }: { known: readonly User[]; close: () =
       const user = await arm.post<{ passwordProfile?: { password: string } }>(`${graph}/users`, body)
       password = user.passwordProfile?.password ?? password
     })
-    setError(failed)
+    show(failed)
     live.reload('/users')
     if (!failed) setMade(password)
     return failed
   }
-  const finding = (field: string) => (error ? findingOf(error.findings, field) : undefined)
   return (
     <Panel title={t.createUser} close={close} doIt={t.createUser} run={run} disabled={!upn.includes('@')} stays>
       <TextField label={t.upn} hint={t.upnHint(domain)} value={upn} change={setUPN} required error={finding('userPrincipalName')} />

@@ -3,9 +3,10 @@ import { Text } from '@fluentui/react-components'
 import type { ReactNode } from 'react'
 import { nameOf } from '../../arm/ids'
 import { Details } from '../../frame/Details'
+import { tagsOf } from '../../frame/tags'
 import { portalTexts } from '../../texts/en'
 import { imageText } from './choices'
-import { domainOf, stacked, tagsOf, type Draft, type Secrets } from './draft'
+import { domainOf, stacked, type Draft, type Secrets } from './draft'
 import { useWizard } from './wizard'
 
 const t = portalTexts.add
@@ -68,7 +69,7 @@ function domain(d: Draft, s: Secrets): Pairs {
 /** The typed values by their sections. */
 export function Summary() {
   const { draft: d, secrets } = useWizard()
-  const tags = Object.entries(tagsOf(d))
+  const tags = Object.entries(tagsOf(d.tags))
   const sections: [string, Pairs][] = [
     [t.sections.machines, [[f.resourceGroup, d.resourceGroup], [f.namePrefix, d.namePrefix], [f.virtualMachineType, t.kinds[d.virtualMachineType]], ...(stacked(d) ? stack(d) : azure(d))]],
     [t.sections.network, network(d)],

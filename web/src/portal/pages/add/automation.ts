@@ -3,8 +3,9 @@
 import type { Arm } from '../../arm/arm'
 import { groupID } from '../../arm/ids'
 import type { ImageReference } from '../../arm/types-wizard'
+import { tagsOf } from '../../frame/tags'
 import { newestOf } from '../resources/images'
-import { domainOf, stacked, tagsOf, type Draft } from './draft'
+import { domainOf, stacked, type Draft } from './draft'
 
 /** What a run is written down with, beyond what is typed. */
 export interface Facts {
@@ -109,7 +110,7 @@ function stackValues(d: Draft, location: string): Record<string, unknown> {
 export function valuesOf(d: Draft, f: Facts, stackLocation = ''): Record<string, unknown> {
   const joins = d.directory === 'ActiveDirectory'
   return {
-    names: f.names, tags: tagsOf(d), adminUsername: d.username.trim(), hostPoolName: f.pool, directory: d.directory,
+    names: f.names, tags: tagsOf(d.tags), adminUsername: d.username.trim(), hostPoolName: f.pool, directory: d.directory,
     domain: joins ? domainOf(d) : '', ouPath: joins && d.specifyDomain ? d.organizationalUnitPath.trim() : '', joinUser: joins ? d.adDomainJoinUPN.trim() : '',
     ...(stacked(d) ? stackValues(d, stackLocation) : azureValues(d, f)),
   }

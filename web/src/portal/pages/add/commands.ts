@@ -1,6 +1,7 @@
 // The same run on a command line.
+import { tagsOf } from '../../frame/tags'
 import { imageText } from './choices'
-import { stacked, tagsOf, type Draft } from './draft'
+import { stacked, type Draft } from './draft'
 import type { Facts } from './automation'
 
 /** A word as a shell takes it. */
@@ -58,13 +59,13 @@ export function deskyardCommand(d: Draft, f: Facts): string {
     ['--directory', d.directory],
     ...(joins ? ([['--join-upn', d.adDomainJoinUPN.trim()], ['--domain', d.specifyDomain ? d.domain.trim() : ''], ['--ou', d.specifyDomain ? d.organizationalUnitPath.trim() : '']] as Flag[]) : []),
     ['--admin-user', d.username.trim()],
-    ...Object.entries(tagsOf(d)).map(([name, value], i): Flag => [i === 0 ? '--tags' : '', `${name}=${value}`]).filter(([name]) => name !== ''),
+    ...Object.entries(tagsOf(d.tags)).map(([name, value], i): Flag => [i === 0 ? '--tags' : '', `${name}=${value}`]).filter(([name]) => name !== ''),
   ]) + moreTags(d)
 }
 
 /** The tags behind the first one, which follow the same flag. */
 function moreTags(d: Draft): string {
-  return Object.entries(tagsOf(d)).slice(1).map(([name, value]) => ` ${quoted(`${name}=${value}`)}`).join('')
+  return Object.entries(tagsOf(d.tags)).slice(1).map(([name, value]) => ` ${quoted(`${name}=${value}`)}`).join('')
 }
 
 /** az deployment group create with the downloaded files. */

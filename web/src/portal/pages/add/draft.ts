@@ -2,6 +2,7 @@
 // parameter, so that a finding's target names its field.
 import { parseID } from '../../arm/ids'
 import type { AddSessionHosts, ImageReference } from '../../arm/types-wizard'
+import { tagsOf, type Tag } from '../../frame/tags'
 
 /** The two kinds of machines. */
 export const kinds = { azure: 'AzureVirtualMachine', stack: 'AzureStackHCIVirtualMachine' } as const
@@ -58,7 +59,7 @@ export interface Draft {
 
   username: string
   scriptUrl: string
-  tags: { name: string; value: string }[]
+  tags: Tag[]
 }
 
 /** What is never kept: it is gone with the page. */
@@ -146,9 +147,6 @@ function directoryOf(d: Draft, s: Secrets): AddSessionHosts['domainToJoin'] {
   }
 }
 
-/** The tags that have a name or a value. */
-export const tagsOf = (d: Draft): Record<string, string> => Object.fromEntries(d.tags.filter((t) => t.name || t.value).map((t) => [t.name.trim(), t.value.trim()]))
-
 /** The parameters as the service takes them: only those of the chosen kind and options. */
 export function bodyOf(d: Draft, s: Secrets): AddSessionHosts {
   return {
@@ -160,7 +158,7 @@ export function bodyOf(d: Draft, s: Secrets): AddSessionHosts {
     domainToJoin: directoryOf(d, s),
     virtualMachineAdministratorAccount: { username: d.username.trim(), password: s.password, confirmPassword: s.confirmPassword },
     customConfiguration: !stacked(d) && d.scriptUrl ? { scriptUrl: d.scriptUrl.trim() } : {},
-    tags: tagsOf(d),
+    tags: tagsOf(d.tags),
     ...(d.publicInboundPorts.length > 0 ? { confirm: { publicInboundPorts: d.portsConfirmed } } : {}),
   }
 }

@@ -1,6 +1,7 @@
 // The same run as Terraform's resources of the provider azurerm.
+import { tagsOf } from '../../frame/tags'
 import { artifacts, rulesOf, scriptOf, setID, type Facts } from './automation'
-import { domainOf, stacked, tagsOf, type Draft } from './draft'
+import { domainOf, stacked, type Draft } from './draft'
 
 /** A value of Terraform's language that is no text: a reference or an expression. */
 class Expression {
@@ -59,7 +60,7 @@ function head(d: Draft, f: Facts): string[] {
 
 function locals(d: Draft, f: Facts): string {
   return top('locals', {
-    names: f.names, hosts: is('{ for i, name in local.names : name => i }'), ...(d.availabilityOption === 'AvailabilityZone' ? { zones: d.availabilityZones } : {}), tags: tagsOf(d),
+    names: f.names, hosts: is('{ for i, name in local.names : name => i }'), ...(d.availabilityOption === 'AvailabilityZone' ? { zones: d.availabilityZones } : {}), tags: tagsOf(d.tags),
   })
 }
 

@@ -2,7 +2,7 @@
 import { AddRegular } from '@fluentui/react-icons'
 import { useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
+import { useGroups } from '../../arm/places'
 import type { HostPool } from '../../arm/types-hostpools'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
@@ -10,7 +10,9 @@ import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 
 const t = portalTexts.hostpools
-const write = 'Microsoft.DesktopVirtualization/hostPools/write'
+
+/** The permission to make a host pool. */
+export const creates = 'Microsoft.DesktopVirtualization/hostPools/write'
 
 const columns: Column<HostPool>[] = [
   { key: 'name', title: t.pool, value: (p) => parseID(p.id).name, cell: (p) => <To to={href('hostpool', p.id)}>{parseID(p.id).name}</To>, wide: 1.4, rank: 1 },
@@ -26,8 +28,8 @@ const columns: Column<HostPool>[] = [
 export default function HostPools() {
   const { subscription } = useService()
   const list = useList<HostPool>(`/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/hostPools`)
-  const may = useMay(`/subscriptions/${subscription}`)
-  const commands = [{ key: 'create', text: t.create, icon: <AddRegular />, primary: true, to: href('hostpools-new'), lacks: !may(write) && write }]
+  const { lacks } = useGroups(creates)
+  const commands = [{ key: 'create', text: t.create, icon: <AddRegular />, primary: true, to: href('hostpools-new'), lacks }]
   return (
     <Page title={t.pools} known={list} commands={commands} fill>
       <Grid label={t.pools} columns={columns} rows={list.data} id={(p) => p.id} open={(p) => go(href('hostpool', p.id))} empty={t.poolsEmpty} />

@@ -1,66 +1,99 @@
 // Makes a host pool.
 import { Button } from '@fluentui/react-components'
 import { useState } from 'react'
-import { pace, useList, useService } from '../../arm/context'
-import { groupID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
-import type { Resource } from '../../arm/types'
-import type { Location } from '../../arm/types-resources'
+import { useService } from '../../arm/context'
+import { groupID, sameID } from '../../arm/ids'
+import { useGroups, useLocations } from '../../arm/places'
 import { ErrorNotice } from '../../frame/ErrorNotice'
-import { Form, SelectField, TextField } from '../../frame/Fields'
+import { Form, Section, SelectField, TextField } from '../../frame/Fields'
 import { useForm } from '../../frame/form'
 import { act } from '../../frame/notifications'
 import { Page } from '../../frame/Page'
-import { go, href } from '../../router'
+import { LocationField } from '../../frame/Place'
+import { TagRows } from '../../frame/TagRows'
+import { tagsOf, type Tag } from '../../frame/tags'
+import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
+import { creates } from './HostPools'
 import { PoolFields, bodyOf, freshPool } from './PoolFields'
+import { parse } from './rdp'
+import { RdpFields } from './RdpEditor'
 
 const t = portalTexts.hostpools
-const write = 'Microsoft.DesktopVirtualization/hostPools/write'
 const anew = 'new'
 
-export default function NewPool() {
+interface Around extends Record<string, unknown> {
+  group: string
+  newGroup: string
+  name: string
+  location: string
+  customRdpProperty: string
+  tags: Tag[]
+}
+
+const nowhere: Around = { group: '', newGroup: '', name: '', location: '', customRdpProperty: '', tags: [] }
+const tabs = [{ key: 'basics', text: t.basics }, { key: 'rdp', text: t.rdp }, { key: 'tags', text: t.tags }]
+
+/** What is typed, and what making it does. */
+function useNewPool() {
   const { arm, live, subscription } = useService()
-  const groups = useList<Resource>(`/subscriptions/${subscription}/resourceGroups`, pace.slow)
-  const locations = useList<Location>(`/subscriptions/${subscription}/locations`, pace.once)
-  const may = useMay(`/subscriptions/${subscription}`)
-  const place = useForm({ group: '', newGroup: '', name: '', location: '' })
-  const form = useForm(freshPool)
+  const groups = useGroups(creates)
+  const [first] = useLocations()
+  const around = useForm(nowhere)
+  const pool = useForm(freshPool)
   const [busy, setBusy] = useState(false)
-  const v = place.values
+  const v = around.values
   const group = v.group === anew ? v.newGroup.trim() : v.group
-  const run = async () => {
-    setBusy(true)
+  const location = v.location || first?.name
+  const create = async () => {
     const scope = groupID(subscription, group)
     const id = `${scope}/providers/Microsoft.DesktopVirtualization/hostPools/${encodeURIComponent(v.name.trim())}`
-    const location = v.location || locations.data?.[0]?.name
+    const settings = pool.values.hostPoolType === 'Personal' ? { ...bodyOf(pool.values, 'Personal'), loadBalancerType: 'Persistent' } : bodyOf(pool.values, 'Pooled')
+    const rdp = v.customRdpProperty ? { customRdpProperty: v.customRdpProperty } : {}
+    setBusy(true)
     const failed = await act(t.creating(v.name), async () => {
-      const there = groups.data?.some((g) => g.name.toLowerCase() === group.toLowerCase())
-      if (v.group === anew && !there) await arm.put(scope, { location })
-      const values = form.values.hostPoolType === 'Personal' ? { ...bodyOf(form.values, 'Personal'), loadBalancerType: 'Persistent' } : bodyOf(form.values, 'Pooled')
-      await arm.put(id, { location, properties: values }, { ifNoneMatch: '*' })
+      if (v.group === anew && !groups.data?.some((g) => sameID(g.name, group))) await arm.put(scope, { location })
+      await arm.put(id, { location, tags: tagsOf(v.tags), properties: { ...settings, ...rdp } }, { ifNoneMatch: '*' })
     })
     setBusy(false)
-    form.show(failed)
-    place.show(failed)
+    pool.show(failed)
+    around.show(failed)
     live.reload('hostPools')
     if (failed) return
-    place.reset()
-    form.reset()
+    around.reset()
+    pool.reset()
     setTimeout(() => go(href('hostpool', id))) // once nothing holds the page
   }
-  const choices = [...(groups.data ?? []).map((g) => ({ value: g.name, text: g.name })), { value: anew, text: t.newGroupOption }]
+  const ready = Boolean(group && v.name.trim()) && pool.values.maxSessionLimit !== null && parse(v.customRdpProperty).bad.length === 0
+  return { groups, around, pool, busy, ready, create }
+}
+
+export default function NewPool() {
+  const [tab] = useQuery('tab', 'basics')
+  const { groups, around, pool, busy, ready, create } = useNewPool()
+  const v = around.values
+  const choices = [...(groups.data ?? []).map((g) => ({ value: g.name, text: g.name })), ...(groups.everywhere ? [{ value: anew, text: t.newGroupOption }] : [])]
   return (
-    <Page title={t.create} crumbs={[{ text: t.pools, to: href('hostpools') }]}>
-      <Form submit={() => void run()}>
-        <ErrorNotice error={form.error} />
-        <SelectField label={t.group} value={v.group} change={(x) => place.set('group', x)} none="" of={choices} required />
-        {v.group === anew && <TextField label={t.newGroup} value={v.newGroup} change={(x) => place.set('newGroup', x)} required />}
-        <TextField label={t.name} value={v.name} change={(x) => place.set('name', x)} required error={place.finding('name')} />
-        <SelectField label={t.location} value={v.location} change={(x) => place.set('location', x)} of={locations.data?.map((l) => ({ value: l.name, text: l.displayName })) ?? []} error={place.finding('location')} />
-        <PoolFields form={form} isNew />
+    <Page title={t.create} crumbs={[{ text: t.pools, to: href('hostpools') }]} tabs={tabs}>
+      <Form submit={() => void create()}>
+        <ErrorNotice error={pool.error} />
+        {tab === 'basics' && (
+          <>
+            <SelectField label={t.group} value={v.group} change={(x) => around.set('group', x)} none="" of={choices} required />
+            {v.group === anew && <TextField label={t.newGroup} value={v.newGroup} change={(x) => around.set('newGroup', x)} required />}
+            <TextField label={t.name} value={v.name} change={(x) => around.set('name', x)} required error={around.finding('name')} />
+            <LocationField value={v.location} change={(x) => around.set('location', x)} error={around.finding('location')} />
+            <PoolFields form={pool} isNew />
+          </>
+        )}
+        {tab === 'rdp' && <RdpFields text={v.customRdpProperty} change={(x) => around.set('customRdpProperty', x)} error={around.finding('customRdpProperty')} disabled={false} />}
+        {tab === 'tags' && (
+          <Section title={t.tags}>
+            <TagRows tags={v.tags} change={(x) => around.set('tags', x)} error={around.finding('tags')} />
+          </Section>
+        )}
         <div>
-          <Button type="submit" appearance="primary" disabled={busy || !group || !v.name.trim() || form.values.maxSessionLimit === null || (may.known && !may(write))} title={may.known && !may(write) ? portalTexts.frame.needs(write) : undefined}>
+          <Button type="submit" appearance="primary" disabled={busy || !ready || Boolean(groups.lacks)} title={groups.lacks ? portalTexts.frame.needs(groups.lacks) : undefined}>
             {t.create}
           </Button>
         </div>

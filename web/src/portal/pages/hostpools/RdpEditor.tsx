@@ -1,4 +1,5 @@
 // The RDP properties of a pool: fields for the known ones, and the text of all.
+import { MessageBar, MessageBarBody } from '@fluentui/react-components'
 import { parseID } from '../../arm/ids'
 import type { HostPool } from '../../arm/types-hostpools'
 import { ErrorNotice } from '../../frame/ErrorNotice'
@@ -20,31 +21,45 @@ export function RdpEditor({ id, known, lacks }: { id: string; known: { body: Hos
     write: (changed) => ({ properties: changed }),
   })
   const text = form.values.customRdpProperty
-  const { properties, bad } = parse(text)
-  const valueOf = (name: string) => properties.find((p) => p.name === name)?.value
-  const set = (k: Known, value: string | undefined) => form.set('customRdpProperty', withProperty(text, k.name, k.type, value))
-  const wrong = bad.length > 0 ? bad.map(t.rdpBad).join(' ') : form.finding('customRdpProperty')
   return (
     <Form submit={() => void save()}>
       <ErrorNotice error={form.error?.conflict ? null : form.error} />
       <Conflicts conflicts={conflicts} label={() => t.rdp} settle={settle} />
+      <RdpFields text={text} change={(v) => form.set('customRdpProperty', v)} error={form.finding('customRdpProperty')} disabled={Boolean(lacks)} />
+      <SaveBar changed={form.changed.length > 0 && parse(text).bad.length === 0} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
+    </Form>
+  )
+}
+
+/** The fields of the known properties, and the text of all; while that is not understood, the fields wait. */
+export function RdpFields({ text, change, error, disabled }: { text: string; change: (text: string) => void; error: string | undefined; disabled: boolean }) {
+  const { properties, bad } = parse(text)
+  const rest = others(text)
+  const set = (name: string, type: string, value: string | undefined) => change(withProperty(text, name, type, value))
+  const waits = disabled || bad.length > 0
+  return (
+    <>
+      {bad.length > 0 && (
+        <MessageBar intent="warning" layout="multiline">
+          <MessageBarBody>{t.rdpWaits}</MessageBarBody>
+        </MessageBar>
+      )}
       {Object.entries(groups).map(([group, list]) => (
         <Section key={group} title={t.rdpGroups[group] ?? group}>
           {list.map((k) => (
-            <PropertyField key={k.name} known={k} value={valueOf(k.name)} change={(v) => set(k, v)} disabled={Boolean(lacks) || bad.length > 0} />
+            <PropertyField key={k.name} known={k} value={properties.find((p) => p.name === k.name)?.value} change={(v) => set(k.name, k.type, v)} disabled={waits} />
           ))}
         </Section>
       ))}
-      {others(text).length > 0 && (
+      {rest.length > 0 && (
         <Section title={t.rdpGroups['other'] ?? ''}>
-          {others(text).map((p) => (
-            <TextField key={p.name} label={`${p.name} (${p.type})`} value={p.value} change={(v) => form.set('customRdpProperty', withProperty(text, p.name, p.type, v))} disabled={Boolean(lacks) || bad.length > 0} />
+          {rest.map((p) => (
+            <TextField key={p.name} label={`${p.name} (${p.type})`} value={p.value} change={(v) => set(p.name, p.type, v)} disabled={waits} />
           ))}
         </Section>
       )}
-      <LongTextField label={t.rdpText} hint={t.rdpHint} value={text} change={(v) => form.set('customRdpProperty', v)} rows={5} mono error={wrong} disabled={Boolean(lacks)} />
-      <SaveBar changed={form.changed.length > 0 && bad.length === 0} saving={saving} save={() => void save()} discard={form.reset} lacks={lacks} />
-    </Form>
+      <LongTextField label={t.rdpText} hint={t.rdpHint} value={text} change={change} rows={5} mono error={bad.length > 0 ? bad.map(t.rdpBad).join(' ') : error} disabled={disabled} />
+    </>
   )
 }
 

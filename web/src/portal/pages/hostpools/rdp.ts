@@ -11,10 +11,10 @@ export interface Property {
 export function parse(text: string): { properties: Property[]; bad: string[] } {
   const properties: Property[] = []
   const bad: string[] = []
-  for (const piece of text.split(';').map((p) => p.trim()).filter(Boolean)) {
-    const found = /^([^:]+):([isb]):(.*)$/is.exec(piece)
+  for (const piece of text.split(';').filter((p) => p.trim())) {
+    const found = /^\s*([^:]+):([isb]):(.*)$/is.exec(piece)
     const type = found?.[2]?.toLowerCase() ?? ''
-    if (!found || (type === 'i' && !/^\s*-?\d+\s*$/.test(found[3] ?? ''))) bad.push(piece)
+    if (!found || (type === 'i' && !/^\s*-?\d+\s*$/.test(found[3] ?? ''))) bad.push(piece.trim())
     else properties.push({ name: found[1]!.trim().toLowerCase(), type, value: found[3] ?? '' })
   }
   return { properties, bad }

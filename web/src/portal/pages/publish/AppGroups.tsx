@@ -2,8 +2,8 @@
 import { AddRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { useList, useService } from '../../arm/context'
-import { nameOf, parseID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
+import { nameOf, parseID, sameID } from '../../arm/ids'
+import { useGroups } from '../../arm/places'
 import type { ApplicationGroup } from '../../arm/types-publish'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
@@ -11,10 +11,9 @@ import { Status } from '../../frame/Status'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { pageOf } from '../kinds'
-import { AppGroupForm } from './AppGroupForm'
+import { AppGroupForm, creates } from './AppGroupForm'
 
 const t = portalTexts.publish
-const write = 'Microsoft.DesktopVirtualization/applicationGroups/write'
 
 const columns: Column<ApplicationGroup>[] = [
   { key: 'name', title: t.name, value: (g) => parseID(g.id).name, cell: (g) => <To to={href('appgroup', g.id)}>{parseID(g.id).name}</To>, wide: 1.4, rank: 1 },
@@ -32,15 +31,14 @@ const columns: Column<ApplicationGroup>[] = [
 export function AppGroupList({ pool = '' }: { pool?: string }) {
   const { subscription } = useService()
   const list = useList<ApplicationGroup>(`/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/applicationGroups`)
-  const rows = pool ? list.data?.filter((g) => g.properties.hostPoolArmPath.toLowerCase() === pool.toLowerCase()) : list.data
+  const rows = pool ? list.data?.filter((g) => sameID(g.properties.hostPoolArmPath, pool)) : list.data
   return <Grid label={t.appGroups} columns={columns} rows={rows} id={(g) => g.id} open={(g) => go(href('appgroup', g.id))} empty={t.appGroupsEmpty} name="groups" />
 }
 
 export default function AppGroups() {
-  const { subscription } = useService()
-  const may = useMay(`/subscriptions/${subscription}`)
+  const { lacks } = useGroups(creates)
   const [creating, setCreating] = useState(false)
-  const commands = [{ key: 'create', text: t.createAppGroup, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks: !may(write) && write }]
+  const commands = [{ key: 'create', text: t.createAppGroup, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks }]
   return (
     <Page title={t.appGroups} commands={commands} fill>
       <AppGroupList />

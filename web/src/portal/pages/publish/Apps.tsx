@@ -3,13 +3,12 @@ import { Button } from '@fluentui/react-components'
 import { AddRegular, DeleteRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { useList, useService } from '../../arm/context'
-import type { ArmError } from '../../arm/errors'
 import { nameOf } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { Application } from '../../arm/types-publish'
 import { Panel } from '../../frame/Dialogs'
 import { SelectField, SwitchField, TextField } from '../../frame/Fields'
-import { findingOf } from '../../frame/form'
+import { useFindings } from '../../frame/form'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { CommandButton } from '../../frame/Page'
@@ -54,15 +53,14 @@ function AppForm({ path, close }: { path: string; close: () => void }) {
   const [words, setWords] = useState('')
   const [icon, setIcon] = useState('')
   const [shown, setShown] = useState(true)
-  const [error, setError] = useState<ArmError | null>(null)
-  const finding = (field: string) => (error ? findingOf(error.findings, field) : undefined)
+  const { show, finding } = useFindings()
   const run = async () => {
     const properties = {
       friendlyName: friendly || name, filePath: file, commandLineSetting: setting, showInPortal: shown, applicationType: 'InBuilt',
       ...(setting === 'Require' ? { commandLineArguments: words } : {}), ...(icon ? { iconPath: icon, iconIndex: 0 } : {}),
     }
     const failed = await act(t.addingApp(name), () => arm.put(`${path}/${encodeURIComponent(name)}`, { properties }, { ifNoneMatch: '*' }))
-    setError(failed)
+    show(failed)
     live.reload(path)
     return failed
   }

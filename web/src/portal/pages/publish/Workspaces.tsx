@@ -1,19 +1,17 @@
 // Workspaces: what people see.
 import { AddRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
-import { pace, useList, useService } from '../../arm/context'
-import type { ArmError } from '../../arm/errors'
+import { useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
-import type { Resource } from '../../arm/types'
+import { useGroups } from '../../arm/places'
 import type { Workspace } from '../../arm/types-publish'
-import type { Location } from '../../arm/types-resources'
 import { Panel } from '../../frame/Dialogs'
-import { SelectField, TextField } from '../../frame/Fields'
-import { findingOf } from '../../frame/form'
+import { TextField } from '../../frame/Fields'
+import { useFindings } from '../../frame/form'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page, To } from '../../frame/Page'
+import { PlaceFields, usePlace } from '../../frame/Place'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 
@@ -31,9 +29,9 @@ const columns: Column<Workspace>[] = [
 export default function Workspaces() {
   const { subscription } = useService()
   const list = useList<Workspace>(`/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/workspaces`)
-  const may = useMay(`/subscriptions/${subscription}`)
+  const { lacks } = useGroups(write)
   const [creating, setCreating] = useState(false)
-  const commands = [{ key: 'create', text: t.createWorkspace, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks: !may(write) && write }]
+  const commands = [{ key: 'create', text: t.createWorkspace, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks }]
   return (
     <Page title={t.workspaces} known={list} commands={commands} fill>
       <Grid label={t.workspaces} columns={columns} rows={list.data} id={(w) => w.id} open={(w) => go(href('workspace', w.id))} empty={t.workspacesEmpty} />
@@ -43,31 +41,24 @@ export default function Workspaces() {
 }
 
 function WorkspaceForm({ close }: { close: () => void }) {
-  const { arm, live, subscription } = useService()
-  const groups = useList<Resource>(`/subscriptions/${subscription}/resourceGroups`, pace.slow)
-  const locations = useList<Location>(`/subscriptions/${subscription}/locations`, pace.once)
-  const [group, setGroup] = useState('')
-  const [location, setLocation] = useState('')
-  const [name, setName] = useState('')
+  const { arm, live } = useService()
+  const place = usePlace(write)
   const [friendly, setFriendly] = useState('')
-  const [error, setError] = useState<ArmError | null>(null)
+  const { show, finding } = useFindings()
   const run = async () => {
-    const failed = await act(t.creating(name), () =>
+    const failed = await act(t.creating(place.name), () =>
       arm.put(
-        `${group}/providers/Microsoft.DesktopVirtualization/workspaces/${encodeURIComponent(name)}`,
-        { location: location || locations.data?.[0]?.name, properties: { ...(friendly ? { friendlyName: friendly } : {}) } }, { ifNoneMatch: '*' },
+        place.id('Microsoft.DesktopVirtualization/workspaces'),
+        { location: place.location, properties: { ...(friendly ? { friendlyName: friendly } : {}) } }, { ifNoneMatch: '*' },
       ),
     )
-    setError(failed)
+    show(failed)
     live.reload('workspaces')
     return failed
   }
-  const finding = (field: string) => (error ? findingOf(error.findings, field) : undefined)
   return (
-    <Panel title={t.createWorkspace} close={close} doIt={t.createWorkspace} run={run} disabled={!group || !name}>
-      <SelectField label={t.group} value={group} change={setGroup} none="" required of={groups.data?.map((g) => ({ value: g.id, text: g.name })) ?? []} />
-      <TextField label={t.name} value={name} change={setName} required error={finding('name')} />
-      <SelectField label={t.location} value={location} change={setLocation} of={locations.data?.map((l) => ({ value: l.name, text: l.displayName })) ?? []} error={finding('location')} />
+    <Panel title={t.createWorkspace} close={close} doIt={t.createWorkspace} run={run} disabled={!place.ready}>
+      <PlaceFields place={place} finding={finding} />
       <TextField label={t.friendlyName} value={friendly} change={setFriendly} error={finding('friendlyName')} />
     </Panel>
   )

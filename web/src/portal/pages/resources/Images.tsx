@@ -1,12 +1,12 @@
 // The image catalogue of a location.
 import { useState } from 'react'
-import { pace, useList, useLive, useService } from '../../arm/context'
-import type { Location } from '../../arm/types-resources'
-import { Select } from '@fluentui/react-components'
+import { pace, useLive, useService } from '../../arm/context'
+import { useLocations } from '../../arm/places'
 import { Code, CopyButton, Details } from '../../frame/Details'
 import { Panel } from '../../frame/Dialogs'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page } from '../../frame/Page'
+import { LocationChoice } from '../../frame/Place'
 import { useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { imagesOf, urnOf, type Image } from './images'
@@ -23,23 +23,13 @@ const columns: Column<Image>[] = [
 
 export default function Images() {
   const { arm, subscription } = useService()
-  const locations = useList<Location>(`/subscriptions/${subscription}/locations`, pace.once)
-  const first = locations.data?.[0]?.name ?? ''
-  const [location, choose] = useQuery('location', first)
+  const [first] = useLocations()
+  const [location, choose] = useQuery('location', first?.name ?? '')
   const known = useLive(location ? `images of ${location}` : '', (signal) => imagesOf(arm, subscription, location, signal), pace.slow)
   const [shown, setShown] = useState<Image | null>(null)
-  const tools = (
-    <Select aria-label={t.location} value={location} onChange={(_, d) => choose(d.value)}>
-      {locations.data?.map((l) => (
-        <option key={l.name} value={l.name}>
-          {l.displayName}
-        </option>
-      ))}
-    </Select>
-  )
   return (
     <Page title={t.images} known={known} fill>
-      <Grid label={t.images} columns={columns} rows={known.data} id={urnOf} open={setShown} empty={t.imagesEmpty} tools={tools} />
+      <Grid label={t.images} columns={columns} rows={known.data} id={urnOf} open={setShown} empty={t.imagesEmpty} tools={<LocationChoice value={location} change={choose} />} />
       {shown && <ImagePanel image={shown} close={() => setShown(null)} />}
     </Page>
   )

@@ -1,10 +1,10 @@
 // Locations, what of their quota is in use, and custom locations.
-import { Select } from '@fluentui/react-components'
 import { pace, useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
 import type { CustomLocation, Location, Usage } from '../../arm/types-resources'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page } from '../../frame/Page'
+import { LocationChoice } from '../../frame/Place'
 import { useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 
@@ -31,19 +31,10 @@ export default function Locations() {
   const [location, choose] = useQuery('location', locations.data?.[0]?.name ?? '')
   const custom = useList<CustomLocation>(tab === 'custom' ? `${scope}/providers/Microsoft.ExtendedLocation/customLocations` : '')
   const usages = useList<Usage>(location && tab === 'quota' ? `${scope}/providers/Microsoft.Compute/locations/${location}/usages` : '')
-  const tools = (
-    <Select aria-label={t.location} value={location} onChange={(_, d) => choose(d.value)}>
-      {locations.data?.map((l) => (
-        <option key={l.name} value={l.name}>
-          {l.displayName}
-        </option>
-      ))}
-    </Select>
-  )
   return (
     <Page title={t.locations} under={t.locationsHint} known={locations} tabs={[{ key: 'quota', text: t.quota }, { key: 'custom', text: t.customLocations }]} fill>
       {tab === 'quota' ? (
-        <Grid label={t.quota} columns={usageColumns} rows={usages.data} id={(u) => u.name.value} empty={t.noQuota} tools={tools} noFilter />
+        <Grid label={t.quota} columns={usageColumns} rows={usages.data} id={(u) => u.name.value} empty={t.noQuota} tools={<LocationChoice value={location} change={choose} />} noFilter />
       ) : (
         <Grid label={t.customLocations} columns={customColumns} rows={custom.data} id={(l) => l.id} empty={t.customEmpty} name="custom" />
       )}

@@ -3,18 +3,17 @@ import { AddRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
+import { useGroups } from '../../arm/places'
 import type { SecurityGroup, VirtualNetwork } from '../../arm/types-resources'
 import { Panel } from '../../frame/Dialogs'
 import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
-import { NetworkForm } from './NetworkForm'
+import { NetworkForm, creates } from './NetworkForm'
 import { RulesTable } from './Rules'
 
 const t = portalTexts.resources
-const write = 'Microsoft.Network/virtualNetworks/write'
 
 const networkColumns: Column<VirtualNetwork>[] = [
   { key: 'name', title: t.name, value: (n) => n.name, cell: (n) => <To to={href('network', n.id)}>{n.name}</To>, wide: 1.4, rank: 1 },
@@ -37,9 +36,9 @@ export default function Networks() {
   const { subscription } = useService()
   const [tab] = useQuery('tab', 'networks')
   const [creating, setCreating] = useState(false)
-  const may = useMay(`/subscriptions/${subscription}`)
+  const { lacks } = useGroups(creates)
   const root = `/subscriptions/${subscription}/providers/Microsoft.Network`
-  const commands = [{ key: 'create', text: t.createNetwork, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks: !may(write) && write }]
+  const commands = [{ key: 'create', text: t.createNetwork, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks }]
   return (
     <Page title={t.networks} commands={commands} tabs={[{ key: 'networks', text: t.networks }, { key: 'groups', text: t.securityGroups }]} fill>
       {tab === 'groups' ? <SecurityGroups root={root} /> : <NetworkList root={root} />}

@@ -1,19 +1,17 @@
 // Scaling plans.
 import { AddRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
-import { pace, useList, useService } from '../../arm/context'
-import type { ArmError } from '../../arm/errors'
+import { useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
-import { useMay } from '../../arm/permissions'
-import type { Resource } from '../../arm/types'
-import type { Location } from '../../arm/types-resources'
+import { useGroups } from '../../arm/places'
 import type { ScalingPlan } from '../../arm/types-scaling'
 import { Panel } from '../../frame/Dialogs'
 import { SelectField, TextField } from '../../frame/Fields'
-import { findingOf } from '../../frame/form'
+import { useFindings } from '../../frame/form'
 import { Grid, type Column } from '../../frame/Grid'
 import { act } from '../../frame/notifications'
 import { Page, To } from '../../frame/Page'
+import { PlaceFields, usePlace } from '../../frame/Place'
 import { go, href } from '../../router'
 import { portalTexts } from '../../texts/en'
 
@@ -31,9 +29,9 @@ const columns: Column<ScalingPlan>[] = [
 export default function Plans() {
   const { subscription } = useService()
   const list = useList<ScalingPlan>(`/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/scalingPlans`)
-  const may = useMay(`/subscriptions/${subscription}`)
+  const { lacks } = useGroups(write)
   const [creating, setCreating] = useState(false)
-  const commands = [{ key: 'create', text: t.create, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks: !may(write) && write }]
+  const commands = [{ key: 'create', text: t.create, icon: <AddRegular />, primary: true, run: () => setCreating(true), lacks }]
   return (
     <Page title={t.plans} known={list} commands={commands} fill>
       <Grid label={t.plans} columns={columns} rows={list.data} id={(p) => p.id} open={(p) => go(href('scalingplan', p.id))} empty={t.plansEmpty} />
@@ -43,29 +41,22 @@ export default function Plans() {
 }
 
 function PlanForm({ close }: { close: () => void }) {
-  const { arm, subscription } = useService()
-  const groups = useList<Resource>(`/subscriptions/${subscription}/resourceGroups`, pace.slow)
-  const locations = useList<Location>(`/subscriptions/${subscription}/locations`, pace.once)
-  const [group, setGroup] = useState('')
-  const [location, setLocation] = useState('')
-  const [name, setName] = useState('')
+  const { arm } = useService()
+  const place = usePlace(write)
   const [zone, setZone] = useState('UTC')
   const [type, setType] = useState('Pooled')
-  const [error, setError] = useState<ArmError | null>(null)
-  const finding = (field: string) => (error ? findingOf(error.findings, field) : undefined)
+  const { show, finding } = useFindings()
   const run = async () => {
-    const id = `${group}/providers/Microsoft.DesktopVirtualization/scalingPlans/${encodeURIComponent(name)}`
-    const body = { location: location || locations.data?.[0]?.name, properties: { timeZone: zone, hostPoolType: type } }
-    const failed = await act(t.creating(name), () => arm.put(id, body, { ifNoneMatch: '*' }))
-    setError(failed)
+    const id = place.id('Microsoft.DesktopVirtualization/scalingPlans')
+    const body = { location: place.location, properties: { timeZone: zone, hostPoolType: type } }
+    const failed = await act(t.creating(place.name), () => arm.put(id, body, { ifNoneMatch: '*' }))
+    show(failed)
     if (!failed) go(href('scalingplan', id))
     return failed
   }
   return (
-    <Panel title={t.create} close={close} doIt={t.create} run={run} disabled={!group || !name || !zone}>
-      <SelectField label={t.group} value={group} change={setGroup} none="" required of={groups.data?.map((g) => ({ value: g.id, text: g.name })) ?? []} />
-      <TextField label={t.name} value={name} change={setName} required error={finding('name')} />
-      <SelectField label={t.location} value={location} change={setLocation} of={locations.data?.map((l) => ({ value: l.name, text: l.displayName })) ?? []} error={finding('location')} />
+    <Panel title={t.create} close={close} doIt={t.create} run={run} disabled={!place.ready || !zone}>
+      <PlaceFields place={place} finding={finding} />
       <SelectField label={t.poolType} value={type} change={setType} of={['Pooled', 'Personal']} error={finding('hostPoolType')} />
       <TextField label={t.timeZone} hint={t.timeZoneHint} value={zone} change={setZone} required error={finding('timeZone')} />
     </Panel>

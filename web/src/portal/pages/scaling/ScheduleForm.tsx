@@ -1,11 +1,10 @@
 // Makes or changes one schedule of a plan.
 import { useState } from 'react'
 import { useService } from '../../arm/context'
-import type { ArmError } from '../../arm/errors'
 import type { ClockTime, Schedule } from '../../arm/types-scaling'
 import { Panel } from '../../frame/Dialogs'
 import { CheckField, NumberField, Section, SelectField, SwitchField, TextField } from '../../frame/Fields'
-import { findingOf } from '../../frame/form'
+import { useFindings } from '../../frame/form'
 import { act } from '../../frame/notifications'
 import { portalTexts } from '../../texts/en'
 import { clockOf, clockText, days, fresh, phases, schedulesPath, settingsOf, type Setting } from './phases'
@@ -26,13 +25,12 @@ export function ScheduleForm({ plan, poolType, schedule, taken, close }: Props) 
   const { arm, live } = useService()
   const [name, setName] = useState(schedule?.name ?? '')
   const [values, setValues] = useState<Schedule['properties']>(() => schedule?.properties ?? { ...fresh(poolType), daysOfWeek: days.slice(0, 5).filter((d) => !taken.includes(d)) })
-  const [error, setError] = useState<ArmError | null>(null)
+  const { show, finding } = useFindings()
   const set = (key: string, value: unknown) => setValues((v) => ({ ...v, [key]: value }))
-  const finding = (key: string) => (error ? findingOf(error.findings, key) : undefined)
   const path = schedulesPath(plan, poolType)
   const run = async () => {
     const failed = await act(t.saving(name), () => arm.put(`${path}/${encodeURIComponent(name)}`, { properties: values }))
-    setError(failed)
+    show(failed)
     live.reload(path)
     return failed
   }

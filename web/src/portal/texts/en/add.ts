@@ -117,10 +117,6 @@ export const add = {
   scriptHint: 'Fetched over https and run once the machine has joined. Leave it empty for none.',
 
   tagsHint: 'Names and values for everything that the run makes. They are not taken from the host pool.',
-  tagName: 'Name',
-  tagValue: 'Value',
-  addTag: 'Add a tag',
-  removeTag: (name: string) => `Remove tag ${name}`,
 
   checking: 'The service checks…',
   passed: 'Validation passed',

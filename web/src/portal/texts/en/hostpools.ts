@@ -8,6 +8,8 @@ export const hostpools = {
   addTitle: 'Add session hosts',
   key: 'Registration key',
   name: 'Host pool name',
+  tags: 'Tags',
+  basics: 'Basics',
   group: 'Resource group',
   newGroup: 'New resource group',
   newGroupOption: 'A new one…',
@@ -77,6 +79,7 @@ export const hostpools = {
 
   rdpText: 'All properties, as name:type:value set apart by semicolons',
   rdpHint: 'What is not named keeps the client’s own default. An empty text restores the defaults of the service.',
+  rdpWaits: 'The fields wait until the text of all properties, below them, is understood.',
   rdpOff: 'Not set',
   rdpGroups: { connection: 'Connection information', behaviour: 'Session behaviour', devices: 'Device redirection', display: 'Display settings', other: 'Other properties' } as Record<string, string>,
   rdpNames: {
