@@ -50,6 +50,9 @@ type Connection struct {
 	// EndReason is whose doing the end was, as the gateway saw it; see ConnectionEnd.
 	EndReason string  `json:",omitzero"`
 	Traffic   Traffic `json:",omitzero"`
+	// Told is what the host said of it that was not the user's wish; with the end it is
+	// the Failure, where it explains that end. Nil again once the user was let in.
+	Told *ConnectionFailure `json:",omitempty"`
 }
 
 // ConnectionRecord is a connection with the document that is stored of it. Encoding takes
@@ -80,12 +83,17 @@ type ClientInfo struct {
 
 // ConnectionStage is one step of a connection and the time it took.
 type ConnectionStage struct {
-	Name string        `json:"name"` // decide | start | reverse-connect | negotiate | ready
+	Name string        `json:"name"` // decide | start | reverse-connect | negotiate | ready | logon | ShellReady | RdpShellAppExecuted
 	Took time.Duration `json:"took"` // nanoseconds
 }
 
-// StageReady is the stage that ends with the first bytes of the session.
-const StageReady = "ready"
+// Stages by which others know how far a connection came.
+const (
+	StageReady = "ready"               // ends with the first bytes of the session
+	StageLogon = "logon"               // of the host's own clock, from its leg on: the user has a session
+	StageShell = "ShellReady"          // likewise: the desktop's first program runs; AVD's checkpoint
+	StageApp   = "RdpShellAppExecuted" // likewise, of an application; AVD's checkpoint
+)
 
 // ConnectionFailure is why there is no session, for the user and the administrator.
 type ConnectionFailure struct {

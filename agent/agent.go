@@ -83,6 +83,7 @@ type Agent struct {
 	log    *slog.Logger
 	now    func() time.Time
 	board  *board
+	news   *news
 	ready  sync.Once
 	tried  keyStamp           // the key file that was last looked at; used by Run alone
 	checks chan chan struct{} // asks for health checks now; closed back when done
@@ -114,7 +115,7 @@ func New(o Options) (*Agent, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &Agent{o: o, log: o.Log, now: o.Now, board: newBoard(), checks: make(chan chan struct{}), began: time.Now()}
+	a := &Agent{o: o, log: o.Log, now: o.Now, board: newBoard(), news: newNews(), checks: make(chan chan struct{}), began: time.Now()}
 	a.jitter = func(d time.Duration) time.Duration { return rand.N(max(d, time.Millisecond)) }
 	return a, nil
 }

@@ -38,9 +38,10 @@ func (a *Agent) dialBack(ctx context.Context, m reverse.Message) (*reverse.Diall
 	host, key, pin := a.host, a.key, a.pin
 	a.brokers.mu.Unlock()
 	leg := reverse.Leg{ID: d.Leg, Host: host, Proof: ed25519.Sign(key, reverse.LegProof(host, d.Leg))}
-	if err := a.o.Stack.Dial(ctx, sxs.Dial{Leg: leg, URLs: d.URLs, Pin: pin}); err != nil {
+	if err := a.o.Stack.Dial(ctx, sxs.Dial{Leg: leg, Connection: d.Connection, User: d.User, URLs: d.URLs, Pin: pin}); err != nil {
 		return nil, err
 	}
+	a.news.opened(d.Connection)
 	return dialled, nil
 }
 

@@ -185,6 +185,7 @@ func (a *Agent) hold(ctx context.Context, f *reverse.Frames, st State, w reverse
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.wg.Go(func() { c.beat(inner) })
 	c.wg.Go(func() { c.report(inner) })
+	c.wg.Go(func() { c.tellSeen(inner) })
 	if a.o.Monitor != nil {
 		c.wg.Go(func() { c.measure(inner) })
 	}

@@ -29,6 +29,7 @@ type StackStatus struct {
 	Certificate   string // SHA-256 of the listener's, in hexadecimal; "" while not known
 	Sessions      []deskyard.UserSession
 	SessionsKnown bool
+	News          sxs.News // of connections
 }
 
 // MonitorSample is what the monitoring agent says.
@@ -53,7 +54,7 @@ func (c StackClient) Status(ctx context.Context) (StackStatus, error) {
 		Version: s.Version, Listening: s.Listener.Ready, Listener: s.Listener.Detail,
 		Encrypted: s.Listener.Encryption != "rdp", Encryption: "The RDP server's security layer is " + s.Listener.Encryption + ".",
 		Certificate: s.Listener.Certificate,
-		Sessions:    s.Sessions, SessionsKnown: s.SessionsKnown,
+		Sessions:    s.Sessions, SessionsKnown: s.SessionsKnown, News: s.News,
 	}
 	switch {
 	case s.Listener.Encryption == "":

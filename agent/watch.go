@@ -149,6 +149,9 @@ func (a *Agent) look(ctx context.Context) {
 	if a.o.Stack != nil {
 		stack, stackErr = a.o.Stack.Status(ctx)
 	}
+	if stackErr == nil {
+		a.news.hear(stack.News)
+	}
 	components, version := a.components(ctx)
 	a.board.edit(func(r *deskyard.HostReport) {
 		r.AgentVersion, r.TimeZoneOffset = a.o.Version, offset

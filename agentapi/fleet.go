@@ -123,6 +123,24 @@ func (s *Server) Report(objectID string) (deskyard.HostReport, bool) {
 // service takes requests.
 func (s *Server) OnSessions(f func(hostObjectID string)) { s.sessionsChanged = f }
 
+// OnConnections sets who is told what a host, by its object id, saw of a connection. The
+// host is proven, and that the connection was brought to it is not. Whoever is told
+// returns at once. Call it before the service takes requests.
+func (s *Server) OnConnections(f func(hostObjectID string, seen reverse.Seen)) { s.connectionSeen = f }
+
+// seen passes on what a host saw. What is not understood may be of a newer agent: it ends
+// no link.
+func (s *Server) seen(l *link, m reverse.Message) {
+	var seen reverse.Seen
+	if err := m.Into(&seen); err != nil {
+		s.log.Warn("host's word on a connection not understood", "host", l.id, "err", err)
+		return
+	}
+	if s.connectionSeen != nil {
+		s.connectionSeen(l.host, seen)
+	}
+}
+
 // tellSessions tells whoever asked for it that a host's sessions are not what they were.
 func (s *Server) tellSessions(host string, before, after deskyard.HostReport) {
 	if s.sessionsChanged == nil || before.SessionsKnown == after.SessionsKnown && before.Stopping == after.Stopping && slices.Equal(before.Sessions, after.Sessions) {

@@ -136,6 +136,8 @@ func (s *Server) receive(l *link, m reverse.Message) error {
 		l.state.Unlock()
 	case reverse.TypeStopping:
 		s.stopping(l)
+	case reverse.TypeSeen:
+		s.seen(l, m)
 	}
 	return nil
 }

@@ -73,8 +73,9 @@ type Server struct {
 	offers  offer
 	opening chan struct{} // slots for links being opened
 
-	sessionsChanged func(hostObjectID string) // see OnSessions; may be nil
-	ctx             context.Context           // ends when Close begins
+	sessionsChanged func(hostObjectID string)                 // see OnSessions; may be nil
+	connectionSeen  func(hostObjectID string, s reverse.Seen) // see OnConnections; may be nil
+	ctx             context.Context                           // ends when Close begins
 	cancel          context.CancelFunc
 	wg              sync.WaitGroup
 

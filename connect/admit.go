@@ -187,7 +187,7 @@ func (s *Service) dialBack(ctx context.Context, c deskyard.Connection, user desk
 	if err != nil {
 		return deskyard.Admission{}, s.abandon(ctx, c, noAnswer(h.ID.Name(), err.Error()))
 	}
-	d := reverse.DialBack{Leg: r.Leg, URLs: r.URLs}
+	d := reverse.DialBack{Leg: r.Leg, URLs: r.URLs, Connection: c.ID, User: user.Name}
 	password := ""
 	if grants(c.Door, h, resource) {
 		if password, d.Grant, err = s.grant(ctx, user, h); err != nil {

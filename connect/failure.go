@@ -31,6 +31,10 @@ func codeOf(symbol string) int {
 		return 8
 	case NetworkDisconnect:
 		return 14
+	case InvalidCredentials:
+		return 3
+	case FileNotFound:
+		return 2
 	}
 	return -2146233088
 }

@@ -195,6 +195,7 @@ func end(c *deskyard.Connection, e deskyard.ConnectionEnd) {
 	default:
 		c.State, c.Failure = deskyard.ConnectionFailed, failure(ClientDisconnect, 0, "The connection ended before the desktop came up: %s.", e.Reason)
 	}
+	explainEnd(c)
 }
 
 // Explain is the record of a connection.

@@ -60,7 +60,7 @@ type Options struct {
 }
 
 // Service decides, admits and records connections. Make it with New, tell it of changes
-// (Changed, SessionsChanged), and Run it. It is safe for concurrent use.
+// (Changed, SessionsChanged, Seen), and Run it. It is safe for concurrent use.
 type Service struct {
 	o     Options
 	now   func() time.Time
@@ -74,6 +74,7 @@ type Service struct {
 
 	published publications
 	reported  reports
+	words     words
 	heard     heard
 	relays    Relays        // see Use; may be nil
 	poll      time.Duration // between looks whether a machine is up

@@ -24,6 +24,11 @@ type reports struct {
 
 func (r *reports) note(host string) {
 	r.keep(host)
+	r.look()
+}
+
+// look has Run look.
+func (r *reports) look() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -57,9 +62,11 @@ func (s *Service) SessionsChanged(hostObjectID string) {
 	s.reported.note(strings.ToLower(hostObjectID))
 }
 
-// Settle has the slots of hosts follow what these reported. Run calls it. A host whose
-// slots could not be written is looked at again with the next report or sweep.
+// Settle has the slots of hosts follow what these reported, and writes down what hosts
+// said of connections. Run calls it. What could not be written is tried again with the
+// next report or sweep.
 func (s *Service) Settle(ctx context.Context) {
+	s.writeSeen(ctx)
 	for _, host := range s.reported.take() {
 		if err := s.follow(ctx, host); err != nil {
 			s.reported.keep(host)

@@ -33,6 +33,11 @@ const VerbDial = "dial"
 type DialBack struct {
 	Leg  string   `json:"leg"`
 	URLs []string `json:"urls"` // base URLs of the gateway, most likely first
+	// Connection is the service's id of what the leg is for, and User whose it is, a user
+	// principal name: what the host says of it (Seen) names them. Older services say
+	// neither.
+	Connection string `json:"connection,omitempty"`
+	User       string `json:"user,omitempty"`
 	// Grant, where given, is a one-time credential that the host's sign-on shall take.
 	Grant *Grant `json:"grant,omitempty"`
 }
@@ -76,6 +81,12 @@ func (d DialBack) Validate() error {
 		if err := bounded("dial", "urls", u, 1, 512); err != nil {
 			return err
 		}
+	}
+	if d.Connection != "" && !guestID(d.Connection) {
+		return errors.New("dial: the connection is not a GUID")
+	}
+	if err := bounded("dial", "user", d.User, 0, 256); err != nil {
+		return err
 	}
 	if d.Grant == nil {
 		return nil

@@ -100,12 +100,13 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"type":"hello","body":{"version":1,"nonce":"0123456789abcdef"}}`))
 	f.Add([]byte(`{"type":"auth","body":{"version":1,"hostId":"h","machine":{},"signature":"AA=="}}`))
 	f.Add([]byte(`{"type":"result","id":"7","body":{"error":"x"}}`))
+	f.Add([]byte(`{"type":"seen","body":{"connection":"00000000-0000-4000-8000-000000000001","what":"lost","cause":"the stack"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Decode(data, MaxFromAgent)
 		if err != nil {
 			return
 		}
-		for _, body := range []any{&Hello{}, &Auth{}, &Welcome{}, &Refused{}, &Confirm{}, &Result{}, &Bye{}} {
+		for _, body := range []any{&Hello{}, &Auth{}, &Welcome{}, &Refused{}, &Confirm{}, &Result{}, &Bye{}, &Seen{}} {
 			if m.Into(body) == nil && len(m.Body) == 0 {
 				t.Fatal("a body was read from nothing")
 			}

@@ -27,6 +27,7 @@ func (s *service) openConnect(context.Context) error {
 	}
 	s.follows.Store(s.connect)
 	s.agents.OnSessions(s.connect.SessionsChanged)
+	s.agents.OnConnections(s.connect.Seen)
 	return nil
 }
 

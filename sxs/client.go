@@ -24,6 +24,7 @@ type State struct {
 	Sessions      []deskyard.UserSession `json:"sessions"`
 	SessionsKnown bool                   `json:"sessionsKnown"`    // false: the system could not be asked
 	Detail        string                 `json:"detail,omitempty"` // why not
+	News          News                   `json:"news"`
 }
 
 // Listener is the state of the machine's RDP server.

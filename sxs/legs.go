@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,10 @@ import (
 // updated.
 type Dial struct {
 	reverse.Leg
+	// Connection and User are as the service's DialBack has them.
+	Connection string `json:"connection,omitempty"`
+	User       string `json:"user,omitempty"`
+
 	URLs []string `json:"urls"` // of the gateway, most likely first
 	Pin  string   `json:"pin"`
 }
@@ -35,6 +40,8 @@ const (
 type legs struct {
 	log      *slog.Logger
 	rdp      string // address of the RDP server
+	parts    bool   // the RDP server takes its leave in TLS's words
+	news     *news
 	sessions relay.Sessions
 	wg       sync.WaitGroup
 }
@@ -61,14 +68,26 @@ func (l *legs) open(ctx context.Context, d Dial) error {
 			tried = append(tried, fmt.Errorf("dial the gateway %s: %w", base, err))
 			continue
 		}
+		l.news.opened(d.Connection)
 		l.wg.Go(func() {
-			end := l.sessions.Run(d.ID, gateway, host, 0)
+			server := &listened{Conn: host}
+			end := l.sessions.Run(d.ID, gateway, server, 0)
+			l.news.add(l.seen(d.Connection, server, end.Reason))
 			l.log.Info("leg ended", "leg", d.ID, "gateway", base, "reason", end.Reason, "in", end.FromClient, "out", end.FromHost)
 		})
 		l.log.Info("leg opened", "leg", d.ID, "gateway", base)
 		return nil
 	}
 	return errors.Join(append(tried, host.Close())...)
+}
+
+// seen is what there is to tell of a leg that ended for a reason.
+func (l *legs) seen(connection string, server *listened, reason string) reverse.Seen {
+	fault := strings.HasPrefix(reason, "error: the host's") // it was reset
+	if l.parts && (fault || reason == relay.HostClosed) && server.vanished() {
+		return reverse.Seen{Connection: connection, What: reverse.SeenLost, Cause: reverse.CauseRDPServer}
+	}
+	return reverse.Seen{Connection: connection, What: SeenClosed}
 }
 
 // close ends every leg: the stack itself stops.

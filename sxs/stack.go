@@ -43,7 +43,7 @@ const prepareEvery = 5 * time.Minute
 
 // New makes the stack of this machine.
 func New(version string, log *slog.Logger) *Stack {
-	return &Stack{version: version, sessions: newSessions(log), listener: newListener(log), legs: &legs{log: log, rdp: rdpAddress}, log: log}
+	return &Stack{version: version, sessions: newSessions(log), listener: newListener(log), legs: &legs{log: log, rdp: rdpAddress, parts: parts, news: newNews()}, log: log}
 }
 
 // Run prepares the RDP server and answers on the socket until ctx ends; ready is
@@ -106,7 +106,7 @@ func (s *Stack) handler() http.Handler {
 }
 
 func (s *Stack) state(ctx context.Context) State {
-	st := State{Version: s.version, Listener: s.listener.state(ctx)}
+	st := State{Version: s.version, Listener: s.listener.state(ctx), News: s.legs.news.read()}
 	list, err := s.sessions.list(ctx)
 	if err != nil {
 		st.Detail = err.Error()

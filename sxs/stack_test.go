@@ -68,7 +68,7 @@ func (m *machine) state(context.Context) Listener { return Listener{Ready: true}
 func serveStack(t *testing.T, m *machine) *Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "sxs.sock")
-	stack := &Stack{version: "1.2.3", sessions: m, listener: m, legs: &legs{log: slog.New(slog.DiscardHandler), rdp: m.rdp}, log: slog.New(slog.DiscardHandler)}
+	stack := &Stack{version: "1.2.3", sessions: m, listener: m, legs: &legs{log: slog.New(slog.DiscardHandler), rdp: m.rdp, parts: true, news: newNews()}, log: slog.New(slog.DiscardHandler)}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- stack.Run(ctx, path, func() { close(ready) }) }()

@@ -18,6 +18,10 @@ import (
 	"github.com/deskyard/deskyard/socket"
 )
 
+// parts says whether the RDP server ends TLS before it closes a connection. Whether that
+// of Windows does was not tried.
+const parts = false
+
 // terminal is the sessions of a Windows machine, as the terminal services keep
 // them. It was compiled, and not run on a real Windows.
 type terminal struct{ principals *principals }
