@@ -7,9 +7,12 @@ import (
 )
 
 // globals reads the settings of an ini file's [Globals] section.
-func globals(ini []byte) map[string]string {
+func globals(ini []byte) map[string]string { return settingsOf(ini, "Globals") }
+
+// settingsOf reads the settings of one section; keys come in lower case.
+func settingsOf(ini []byte, name string) map[string]string {
 	settings := map[string]string{}
-	walkGlobals(ini, func(_ int, key, value string) {
+	walk(ini, name, func(_ int, key, value string) {
 		if key != "" {
 			settings[key] = value
 		}
@@ -26,7 +29,7 @@ func setGlobals(ini []byte, wanted map[string]string) []byte {
 		missing[k] = v
 	}
 	section := -1
-	walkGlobals(ini, func(n int, key, value string) {
+	walk(ini, "Globals", func(n int, key, value string) {
 		if key == "" {
 			section = n
 			return
@@ -62,15 +65,15 @@ func setGlobals(ini []byte, wanted map[string]string) []byte {
 	return bytes.Join(lines, nil)
 }
 
-// walkGlobals calls f with the line number of the [Globals] header (key "") and of
-// each setting in it; keys come in lower case.
-func walkGlobals(ini []byte, f func(line int, key, value string)) {
+// walk calls f with the line number of a section's header (key "") and of each setting in
+// it; keys come in lower case.
+func walk(ini []byte, name string, f func(line int, key, value string)) {
 	inside := false
 	for n, line := range bytes.SplitAfter(ini, []byte("\n")) {
 		s := strings.TrimSpace(string(line))
 		switch {
 		case strings.HasPrefix(s, "["):
-			inside = strings.EqualFold(s, "[Globals]")
+			inside = strings.EqualFold(s, "["+name+"]")
 			if inside {
 				f(n, "", "")
 			}

@@ -44,6 +44,10 @@ type legs struct {
 	news     *news
 	sessions relay.Sessions
 	wg       sync.WaitGroup
+
+	mu    sync.Mutex    // guards what follows
+	pages map[int]*page // by the port from which the RDP server sees the leg
+	ended []endedPage   // oldest first
 }
 
 // open connects both ends and returns; the bytes flow until either is closed.
@@ -69,7 +73,11 @@ func (l *legs) open(ctx context.Context, d Dial) error {
 			continue
 		}
 		l.news.opened(d.Connection)
+		p := &page{connection: d.Connection, user: d.User, since: time.Now()}
+		port := portOf(host)
+		l.follow(port, p)
 		l.wg.Go(func() {
+			defer func() { l.left(port, p, time.Now()) }()
 			server := &listened{Conn: host}
 			end := l.sessions.Run(d.ID, gateway, server, 0)
 			l.news.add(l.seen(d.Connection, server, end.Reason))
@@ -79,6 +87,14 @@ func (l *legs) open(ctx context.Context, d Dial) error {
 		return nil
 	}
 	return errors.Join(append(tried, host.Close())...)
+}
+
+// portOf is the port of a connection's own end.
+func portOf(c net.Conn) int {
+	if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }
 
 // seen is what there is to tell of a leg that ended for a reason.

@@ -55,6 +55,7 @@ func (s *Stack) Run(ctx context.Context, socketPath string, ready func()) error 
 		defer close(done)
 		s.keepPrepared(ctx)
 	}()
+	s.legs.wg.Go(func() { s.legs.watchSignIns(ctx) })
 	err := socket.Serve(ctx, SocketPath(socketPath), s.handler(), ready)
 	cancel()
 	<-done

@@ -22,6 +22,10 @@ import (
 // of Windows does was not tried.
 const parts = false
 
+// watchSignIns does nothing: what the terminal services refuse, and when a session's shell
+// is up, they say to the client alone, or in an event log that the stack does not read.
+func (l *legs) watchSignIns(context.Context) {}
+
 // terminal is the sessions of a Windows machine, as the terminal services keep
 // them. It was compiled, and not run on a real Windows.
 type terminal struct{ principals *principals }
