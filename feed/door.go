@@ -47,7 +47,7 @@ type Options struct {
 	PublicURL   string // base URL that clients reach the service by
 	Gateway     string // base URL of the gateway for them; often the same
 	Domain      string // of users' names that have none
-	Publisher   string // of the workspace feed, as people read it
+	Publisher   string // the tenant's name, as people read it
 	TenantID    string
 	Key         []byte // 32 bytes: authenticates the cookies of feed clients
 
@@ -98,7 +98,7 @@ func New(o Options) (*Door, error) {
 
 // Owns reports whether a path is one of the door's.
 func Owns(path string) bool {
-	return strings.HasPrefix(path, "/connect/v1/") || path == avdPath || len(path) >= 7 && strings.EqualFold(path[:7], "/RDWeb/")
+	return strings.HasPrefix(path, "/connect/v1/") || path == avdPath || path == discoveryPath || strings.HasPrefix(path, discoveryPath+"/") || len(path) >= 7 && strings.EqualFold(path[:7], "/RDWeb/")
 }
 
 // Handler answers the paths of Owns.
@@ -112,6 +112,7 @@ func (d *Door) Handler() http.Handler {
 	if d.o.Promise != nil {
 		mux.HandleFunc("POST "+avdPath, d.avd)
 	}
+	d.handleDiscovery(mux)
 	mux.HandleFunc("GET /rdweb/feed/webfeed.aspx", d.webfeed)
 	mux.HandleFunc("GET /rdweb/feedlogin/webfeedlogin.aspx", d.login)
 	mux.HandleFunc("GET /rdweb/resources/{file}", d.webfeedFile)

@@ -91,20 +91,30 @@ func (d *Door) webfeed(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, "", err)
 		return
 	}
-	schema, kind := "1.1", "text/xml; charset=utf-8"
+	schema, kind := schemaOf(r)
+	if err := writeFeed(w, d.collect(found, schema), kind); err != nil {
+		d.fail(w, r, "", err)
+	}
+}
+
+// schemaOf is the schema that a client asks for, and the content type of such a feed.
+func schemaOf(r *http.Request) (schema, kind string) {
 	for _, version := range []string{"2.1", "2.0"} {
 		if strings.Contains(r.Header.Get("Accept"), "radc_schema_version="+version) {
-			schema, kind = version, "application/x-msts-radc+xml; charset=utf-8"
-			break
+			return version, "application/x-msts-radc+xml; charset=utf-8"
 		}
 	}
-	body, err := xml.Marshal(d.collect(found, schema))
+	return "1.1", "text/xml; charset=utf-8"
+}
+
+func writeFeed(w http.ResponseWriter, c collection, kind string) error {
+	body, err := xml.Marshal(c)
 	if err != nil {
-		d.fail(w, r, "", err)
-		return
+		return err
 	}
 	w.Header().Set("Content-Type", kind)
 	_, _ = io.WriteString(w, xml.Header+string(body)) // the client is gone if this fails
+	return nil
 }
 
 // probes reports whether a client is one of those that try the feed's address and look

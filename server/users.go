@@ -43,7 +43,7 @@ func (s *service) openUsers(ctx context.Context) error {
 	}
 	door, err := feed.New(feed.Options{
 		Connections: s.connect, Accounts: s.identity, PublicURL: s.config.PublicURL, Gateway: s.config.GatewayURL, Domain: s.config.Domain,
-		Key: key.Seed(), Promise: s.users.gateway.Promise, Signer: s.certificates.signer, Log: s.log, Now: s.now,
+		TenantID: s.instance.TenantID, Publisher: s.config.Domain, Key: key.Seed(), Promise: s.users.gateway.Promise, Signer: s.certificates.signer, Log: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
