@@ -86,6 +86,15 @@ type overviewBody struct {
 	Sessions    map[string]int   `json:"userSessions"` // by state
 	Keys        *keyTally        `json:"registrationKeys"`
 	Deployments *deploymentTally `json:"deployments"`
+	PerPool     []poolOverview   `json:"perHostPool"` // those that the caller may read
+}
+
+// poolOverview is the part of one host pool.
+type poolOverview struct {
+	ID       string         `json:"id"`
+	Hosts    *hostTally     `json:"sessionHosts"`
+	Sessions map[string]int `json:"userSessions"`
+	Keys     *keyTally      `json:"registrationKeys"`
 }
 
 func (s *Server) overviewDoor() Door {
@@ -119,7 +128,7 @@ func (s *Server) overviewOf(ctx context.Context, q *Request, all *tallied) (b ov
 		}
 		return e == nil
 	}
-	b.AsOf = arm.Time{Time: all.at}
+	b.AsOf, b.PerPool = arm.Time{Time: all.at}, []poolOverview{}
 	b.open(may, q.ID)
 	for _, p := range all.pools {
 		if !may(readPools, p.id) {
@@ -127,15 +136,20 @@ func (s *Server) overviewOf(ctx context.Context, q *Request, all *tallied) (b ov
 		}
 		b.open(may, p.id)
 		b.Pools++
+		own := poolOverview{ID: p.id.String()}
 		if may(readHosts, p.id) {
 			b.Hosts.add(p.hosts)
+			own.Hosts = &p.hosts
 		}
 		if may(readSessions, p.id) {
 			sum(b.Sessions, p.sessions)
+			own.Sessions = p.sessions
 		}
 		if may(readKeys, p.id) {
 			b.Keys.add(p.keys)
+			own.Keys = &p.keys
 		}
+		b.PerPool = append(b.PerPool, own)
 	}
 	for _, d := range all.deployments {
 		if !may(readDeployments, d.ID) {

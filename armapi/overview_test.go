@@ -12,6 +12,17 @@ import (
 
 const overviewAt = "/subscriptions/" + testSub + "/providers/" + desktopNamespace + "/overview?api-version=" + stableVersion
 
+// ofPool is a pool's own part of an overview.
+func ofPool(overview map[string]any, pool string) string {
+	all, _ := overview["perHostPool"].([]any)
+	for _, one := range all {
+		if p := one.(map[string]any); p["id"] == poolID(pool).String() {
+			return fmt.Sprintf("sessionHosts %v, userSessions %v, registrationKeys %v", p["sessionHosts"], p["userSessions"], p["registrationKeys"])
+		}
+	}
+	return "nothing"
+}
+
 func TestTheOverviewCountsWhatTheCallerMayRead(t *testing.T) {
 	d := newDesk(t)
 	d.pool("hp1", "")
@@ -55,12 +66,18 @@ func TestTheOverviewCountsWhatTheCallerMayRead(t *testing.T) {
 	} {
 		p := d.send(who, "GET", overviewAt, "").doc
 		hosts, _ := p["sessionHosts"].(map[string]any)
+		none := keys // hp2 has no key
+		if keys != "<nil>" {
+			none = "map[expiredWithinADay:0 expiringWithinADay:0 expiringWithinAWeek:0 valid:0]"
+		}
 		for what, pair := range map[string][2]string{
 			"pools":       {fmt.Sprint(p["hostPools"]), "2"},
 			"hosts":       {fmt.Sprint(hosts), "map[byStatus:map[Available:1 Unavailable:2] drained:1 failingChecks:map[SxSStackListenerCheck:1] total:3 updatesWaiting:1]"},
 			"sessions":    {fmt.Sprint(p["userSessions"]), "map[Active:2]"},
 			"keys":        {fmt.Sprint(p["registrationKeys"]), keys},
 			"deployments": {fmt.Sprint(p["deployments"]), "map[failedWithinADay:1 running:1]"},
+			"hp1's part":  {fmt.Sprint(ofPool(p, "hp1")), "sessionHosts map[byStatus:map[Available:1 Unavailable:1] drained:1 failingChecks:map[SxSStackListenerCheck:1] total:2 updatesWaiting:1], userSessions map[Active:2], registrationKeys " + keys},
+			"hp2's part":  {fmt.Sprint(ofPool(p, "hp2")), "sessionHosts map[byStatus:map[Unavailable:1] drained:0 failingChecks:map[] total:1 updatesWaiting:0], userSessions map[], registrationKeys " + none},
 		} {
 			if pair[0] != pair[1] {
 				t.Errorf("%s to the %s: %s, not %s", what, who, pair[0], pair[1])

@@ -39,6 +39,8 @@ interface ConfirmProps {
   doIt: string
   /** What must be typed first, for what cannot be undone. */
   type?: string
+  /** It cannot be done now; the text says why. */
+  blocked?: boolean
   run: () => void
   close: () => void
 }
@@ -62,7 +64,7 @@ export function Confirm(p: ConfirmProps) {
             <DialogTitle>{p.title}</DialogTitle>
             <DialogContent className={styles.content}>
               {p.children}
-              {p.type && (
+              {p.type && !p.blocked && (
                 <Field label={t.typeToConfirm(p.type)}>
                   <Input value={typed} onChange={(_, d) => setTyped(d.value)} autoComplete="off" />
                 </Field>
@@ -70,7 +72,7 @@ export function Confirm(p: ConfirmProps) {
             </DialogContent>
             <DialogActions>
               <Button onClick={p.close}>{t.cancel}</Button>
-              <Button type="submit" appearance="primary" disabled={p.type !== undefined && typed !== p.type}>
+              <Button type="submit" appearance="primary" disabled={p.blocked || (p.type !== undefined && typed !== p.type)}>
                 {p.doIt}
               </Button>
             </DialogActions>

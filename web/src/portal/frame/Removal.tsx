@@ -19,6 +19,8 @@ interface Props {
   text: ReactNode
   /** What the request says beside its path, such as "?force=true". */
   query?: string
+  /** Something else must go first; the text says what. */
+  blocked?: boolean
   /** Once it is gone: where to go, or what to ask for again. */
   gone: () => void
   close: () => void
@@ -29,7 +31,7 @@ export function Removal(p: Props) {
   const name = p.name ?? nameOf(p.id)
   const run = () => void act(t.deleting(name), async () => finished(arm, await arm.remove(p.id + (p.query ?? '')))).then((error) => !error && p.gone())
   return (
-    <Confirm title={t.deleteTitle(name)} doIt={t.remove} type={name} run={run} close={p.close}>
+    <Confirm title={t.deleteTitle(name)} doIt={t.remove} type={name} blocked={p.blocked ?? false} run={run} close={p.close}>
       {p.text}
     </Confirm>
   )

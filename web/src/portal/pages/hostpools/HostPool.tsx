@@ -1,27 +1,24 @@
 // One host pool.
 import { AddRegular, DeleteRegular, KeyRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
-import { useList, useResource } from '../../arm/context'
+import { useResource } from '../../arm/context'
 import { parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
-import type { Resource } from '../../arm/types'
 import type { HostPool as Pool } from '../../arm/types-hostpools'
-import { Details } from '../../frame/Details'
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Conflicts, Form, SaveBar } from '../../frame/Fields'
 import { useEdit } from '../../frame/form'
-import { Page, To, type Command } from '../../frame/Page'
-import { Removal } from '../../frame/Removal'
-import { Status, toneOfHost } from '../../frame/Status'
-import { go, href, useQuery } from '../../router'
+import { Page, type Command } from '../../frame/Page'
+import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
 import { HostList } from '../hosts/HostList'
 import { ActivityList } from '../monitor/Activity'
 import { ConnectionList } from '../monitor/Connections'
-import { greatest } from '../overview/summary'
 import { AppGroupList } from '../publish/AppGroups'
 import { PoolFields, bodyOf, valuesOf, type PoolValues } from './PoolFields'
+import { PoolOverview } from './PoolOverview'
+import { PoolRemoval } from './PoolRemoval'
 import { RdpEditor } from './RdpEditor'
 import { RegistrationKeys } from './RegistrationKeys'
 
@@ -47,7 +44,7 @@ export default function HostPool({ id }: PageProps) {
   ]
   return (
     <Page title={parseID(id).name} under={t.pool} crumbs={[{ text: t.pools, to: href('hostpools') }]} known={known} commands={commands} tabs={tabs}>
-      {pool && tab === 'overview' && <Overview pool={pool.body} />}
+      {pool && tab === 'overview' && <PoolOverview pool={pool.body} />}
       {tab === 'hosts' && <HostList pool={id} />}
       {tab === 'key' && <RegistrationKeys pool={id} />}
       {pool && tab === 'properties' && <Properties id={id} known={pool} lacks={lacks('write')} />}
@@ -55,48 +52,8 @@ export default function HostPool({ id }: PageProps) {
       {tab === 'groups' && <AppGroupList pool={id} />}
       {tab === 'connections' && <ConnectionList scope={id} />}
       {tab === 'activity' && <ActivityList resource={id} />}
-      {removing && <Removal id={id} query="?force=true" text={t.deleteText} gone={() => go(href('hostpools'))} close={() => setRemoving(false)} />}
+      {removing && <PoolRemoval id={id} close={() => setRemoving(false)} />}
     </Page>
-  )
-}
-
-interface HostState {
-  status: string
-  sessions: number | null
-}
-
-function Overview({ pool }: { pool: Pool }) {
-  const hosts = useList<Resource<HostState>>(`${pool.id}/sessionHosts?$top=1000`)
-  const p = pool.properties
-  const counts: Record<string, number> = {}
-  for (const h of hosts.data ?? []) counts[h.properties.status] = (counts[h.properties.status] ?? 0) + 1
-  const sessions = (hosts.data ?? []).reduce((n, h) => n + (h.properties.sessions ?? 0), 0)
-  const byStatus = greatest(counts).map(([status, n]) => (
-    <div key={status}>
-      <Status tone={toneOfHost(status)}>
-        <To to={href('hostpool', pool.id, { tab: 'hosts', status })}>
-          {status}: {n}
-        </To>
-      </Status>
-    </div>
-  ))
-  return (
-    <Details
-      of={[
-        [t.hosts, hosts.data ? byStatus.length > 0 ? byStatus : <To key="a" to={href('add', pool.id)}>{t.addTitle}</To> : ''],
-        [t.sessions, hosts.data ? sessions : ''],
-        [t.type, t.types[p.hostPoolType] ?? p.hostPoolType],
-        p.hostPoolType === 'Personal' ? [t.assignment, t.assignments[p.personalDesktopAssignmentType ?? ''] ?? p.personalDesktopAssignmentType] : [t.balancing, t.balancings[p.loadBalancerType] ?? p.loadBalancerType],
-        [t.limit, p.hostPoolType === 'Personal' ? '' : p.maxSessionLimit],
-        [t.validation, p.validationEnvironment ? t.yes : t.no],
-        [t.start, p.startVMOnConnect ? t.yes : t.no],
-        [t.preferred, t.preferreds[p.preferredAppGroupType] ?? p.preferredAppGroupType],
-        [t.friendlyName, p.friendlyName],
-        [t.description, p.description],
-        [t.group, parseID(pool.id).group],
-        [t.location, pool.location],
-      ]}
-    />
   )
 }
 

@@ -38,7 +38,7 @@ export function RegistrationKeys({ pool }: { pool: string }) {
   const list = useLive(may(need.list) ? path : '', async (signal) => (await arm.post<{ value: RegistrationKey[] }>(path, undefined, { signal })).value, pace.live)
   const [generating, setGenerating] = useState(false)
   const valid = list.data?.find((k) => k.state === 'Valid' && !k.limits?.run && !k.limits?.singleHost) // the pool's own: those of runs and hosts stand beside it
-  const state = !may.known ? '' : !may(need.list) ? t.keyNoRight : list.data ? (valid ? t.keyValid(moment(valid.expirationTime)) : t.keyNone) : ''
+  const state = !may.known ? '' : !may(need.list) ? portalTexts.frame.needs(need.list) : list.data ? (valid ? t.keyValid(moment(valid.expirationTime)) : t.keyNone) : ''
   return (
     <>
       <Stale known={list} />
@@ -46,7 +46,7 @@ export function RegistrationKeys({ pool }: { pool: string }) {
       <div className={styles.row}>
         <CommandButton command={{ key: 'generate', text: t.generate, icon: <AddRegular />, primary: true, run: () => setGenerating(true), lacks: !may(need.write) && need.write }} />
       </div>
-      {valid && <KeyText key={valid.id} pool={pool} lacks={!may(need.read) && need.read} />}
+      {(valid || (!may(need.list) && may(need.read))) && <KeyText key={valid?.id ?? ''} pool={pool} lacks={!may(need.read) && need.read} />}
       {list.data && list.data.length > 0 && <Keys pool={pool} keys={list.data} mayRevoke={may(need.revoke)} />}
       {generating && <KeyForm pool={pool} close={() => setGenerating(false)} />}
     </>

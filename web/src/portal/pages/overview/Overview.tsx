@@ -1,16 +1,14 @@
 // The whole at a glance; each number leads to its list.
 import { Body1Strong, Card, Link, Subtitle2, Text, makeStyles, tokens } from '@fluentui/react-components'
 import type { ReactNode } from 'react'
-import { useLive, useService } from '../../arm/context'
 import { clock, count } from '../../frame/format'
 import { CommandButton, Page } from '../../frame/Page'
 import { Status, toneOfHost } from '../../frame/Status'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
-import { greatest, needsOf, type Summary } from './summary'
+import { greatest, needsOf, sessionsIn, useSummary, type Summary } from './summary'
 
 const t = portalTexts.overview
-const pause = 5000
 
 const useStyles = makeStyles({
   grid: { display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 260px), 1fr))', gap: tokens.spacingHorizontalM },
@@ -23,9 +21,7 @@ const useStyles = makeStyles({
 })
 
 export default function Overview() {
-  const { arm, subscription } = useService()
-  const path = `/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/overview`
-  const known = useLive(path, (signal) => arm.get<Summary>(path, { signal }), pause)
+  const known = useSummary()
   const s = known.data
   return (
     <Page title={t.title} known={known} under={s && t.asOf(clock(s.asOf))}>
@@ -58,7 +54,7 @@ function Counts({ summary: s }: { summary: Summary }) {
           {s.sessionHosts && greatest(s.sessionHosts.byStatus).map(([status, n]) => <Line key={status} to={href('hosts', '', { status })} text={<Status tone={toneOfHost(status)}>{status}</Status>} n={n} />)}
           {s.sessionHosts && s.sessionHosts.drained > 0 && <Line to={href('hosts')} text={t.drained} n={s.sessionHosts.drained} />}
         </Count>
-        <Count title={t.sessions} n={s.userSessions ? Object.values(s.userSessions).reduce((a, b) => a + b, 0) : undefined} to={href('connections')}>
+        <Count title={t.sessions} n={sessionsIn(s)} to={href('connections')}>
           {s.userSessions && greatest(s.userSessions).map(([state, n]) => <Line key={state} to={href('connections')} text={state} n={n} />)}
         </Count>
         <Count title={t.failingChecks} n={s.sessionHosts ? Object.values(s.sessionHosts.failingChecks).reduce((a, b) => a + b, 0) : undefined} to={href('hosts', '', { order: 'status' })}>

@@ -3,7 +3,7 @@ import { greatest, needsOf, type Summary } from './summary'
 
 const well: Summary = {
   asOf: '', hostPools: 1, sessionHosts: { total: 3, drained: 0, byStatus: { Available: 2, Shutdown: 1 }, failingChecks: {}, updatesWaiting: 0 }, userSessions: {},
-  registrationKeys: { valid: 1, expiringWithinADay: 0, expiringWithinAWeek: 1, expiredWithinADay: 0 }, deployments: { running: 1, failedWithinADay: 0 },
+  registrationKeys: { valid: 1, expiringWithinADay: 0, expiringWithinAWeek: 1, expiredWithinADay: 0 }, deployments: { running: 1, failedWithinADay: 0 }, perHostPool: [],
 }
 
 describe('the overview', () => {

@@ -1,16 +1,38 @@
 // The counts of the overview, and what of them needs somebody.
+import { useLive, useService } from '../../arm/context'
+import { sameID } from '../../arm/ids'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
 
-/** What the service counts; a part that the person may read nowhere is null. */
-export interface Summary {
-  asOf: string
-  hostPools: number
+/** Counts of everything, or of one pool; a part that the person may read nowhere is null. */
+export interface Counts {
   sessionHosts: { total: number; drained: number; byStatus: Record<string, number>; failingChecks: Record<string, number>; updatesWaiting: number } | null
   userSessions: Record<string, number> | null
   registrationKeys: { valid: number; expiringWithinADay: number; expiringWithinAWeek: number; expiredWithinADay: number } | null
-  deployments: { running: number; failedWithinADay: number } | null
 }
+
+/** What the service counts. */
+export interface Summary extends Counts {
+  asOf: string
+  hostPools: number
+  deployments: { running: number; failedWithinADay: number } | null
+  perHostPool: ({ id: string } & Counts)[]
+}
+
+const pause = 5000
+
+/** The counts of all that the person may read. */
+export function useSummary() {
+  const { arm, subscription } = useService()
+  const path = `/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/overview`
+  return useLive(path, (signal) => arm.get<Summary>(path, { signal }), pause)
+}
+
+/** The counts of one host pool; undefined until they are known. */
+export const countsOf = (summary: Summary | undefined, pool: string) => summary?.perHostPool.find((p) => sameID(p.id, pool))
+
+/** How many sessions there are, in whatever state. */
+export const sessionsIn = (c: Counts | undefined) => (c?.userSessions ? Object.values(c.userSessions).reduce((a, b) => a + b, 0) : undefined)
 
 export interface Need {
   text: string

@@ -1,4 +1,4 @@
-const plural = (n: number, one: string, many: string) => (n === 1 ? one : many)
+import { plural } from './plural'
 
 export const frame = {
   product: 'Deskyard',

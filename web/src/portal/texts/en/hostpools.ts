@@ -1,3 +1,5 @@
+import { plural } from './plural'
+
 export const hostpools = {
   pools: 'Host pools',
   pool: 'Host pool',
@@ -38,13 +40,25 @@ export const hostpools = {
   appGroups: 'Application groups',
   connections: 'Connections',
   saving: (name: string) => `Save ${name}`,
-  deleteText: 'The host pool, its registration keys and its session hosts’ registrations go, and sessions on them end. The machines themselves stay: remove session hosts with their machines first where those are not wanted. Application groups must go first.',
+  groupsFirst: 'Its application groups must be deleted first:',
+  deleteText: 'The host pool, its registration keys and its session hosts’ registrations go, and sessions on them end. The machines themselves stay: remove session hosts with their machines first where those are not wanted.',
+  deleteCounts: (hosts: number, sessions: number | undefined) =>
+    hosts === 0
+      ? 'The host pool and its registration keys go. It has no session hosts.'
+      : `The host pool, its registration keys and the ${plural(hosts, 'registration', 'registrations')} of ${hosts} ${plural(hosts, 'session host', 'session hosts')} go${sessions ? `, and ${sessions} ${plural(sessions, 'session ends', 'sessions end')}` : ''}. The machines themselves stay: remove session hosts with their machines first where those are not wanted.`,
+  leavesPlans: (names: string) => `It leaves these scaling plans, which stay: ${names}.`,
+  available: 'Available',
+  ofAll: (n: number, all: number) => `${n} of ${all}`,
+  noAccess: 'Not yours to see',
+  keys: 'Registration keys',
+  keysValid: (n: number) => (n === 0 ? 'No valid key' : `${n} valid ${plural(n, 'key', 'keys')}`),
+  keysSoon: (n: number) => `${n} ${plural(n, 'expires', 'expire')} within a day`,
+  noGroups: 'None: nobody is offered this pool',
   yes: 'Yes',
   no: 'No',
 
   keyNone: 'There is no valid key. Generate one for machines to join with.',
   keyValid: (when: string) => `A key is valid. It expires ${when}.`,
-  keyNoRight: 'You may not see the registration keys of this pool.',
   generate: 'Generate new key',
   generateText: 'Machines join with the new key until it expires. Keys that were made before end at once; machines that joined with them stay.',
   expiresDate: 'Expiration date',

@@ -74,6 +74,7 @@ export const monitor = {
   chosen: 'Chosen',
   tryAgain: (seconds: number) => `The client was told to try again in ${seconds} s.`,
   serviceError: 'A fault of the service: no administrator can mend it.',
+  latestFailures: 'Latest failed connections',
   failedSeries: 'Failed',
   goodSeries: 'Connected',
   whatIf: 'What if…',
