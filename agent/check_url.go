@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,8 @@ import (
 // metadataURL is the instance metadata service of Azure and Azure Local.
 const metadataURL = "http://169.254.169.254/metadata/instance?api-version=2021-02-01"
 
-// checkURLs asks every address of the service for its health, with the pin.
+// checkURLs asks every address of the service, and every gateway elsewhere, for its
+// health, with the pin.
 func checkURLs(ctx context.Context, s Surroundings) Finding {
 	if len(s.BrokerURIs) == 0 {
 		return Finding{Failed: true, Message: "The addresses of the service are not known: the machine is not registered."}
@@ -29,8 +31,29 @@ func checkURLs(ctx context.Context, s Surroundings) Finding {
 			return Finding{Failed: true, Message: fmt.Sprintf("%s is not reachable: %v. Open the way to it in firewalls and proxies.", url, err)}
 		}
 	}
-	return Finding{Message: "Reachable: " + strings.Join(s.BrokerURIs, ", ")}
+	return checkGateways(ctx, s)
 }
+
+// checkGateways asks the gateways that users' clients are sent to: a host that does not
+// reach them is linked, and nobody gets a desktop of it.
+func checkGateways(ctx context.Context, s Surroundings) Finding {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: reverse.PinnedGateway(s.CAPin), DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}}
+	for _, base := range s.Gateways {
+		url := strings.TrimSuffix(base, "/") + "/healthz"
+		err := get(ctx, client, url, nil, nil)
+		switch {
+		case errors.Is(err, reverse.ErrWrongCA):
+			return Finding{Failed: true, Code: codeGateway, Message: fmt.Sprintf("RD Gateway Url: %s is not accessible: %v. Let nothing between this host and the gateway end TLS, and enrol the gateway with this service (deskyard gateway enroll).", url, err)}
+		case err != nil:
+			return Finding{Failed: true, Code: codeGateway, Message: fmt.Sprintf("RD Gateway Url: %s is not accessible: %v. Open the way from this host to the gateway in firewalls and proxies, and look whether the gateway runs.", url, err)}
+		}
+	}
+	return Finding{Message: "Reachable: " + strings.Join(slices.Concat(s.BrokerURIs, s.Gateways), ", ")}
+}
+
+// codeGateway is the number of the event in which AVD's agent says that a gateway's
+// address is not accessible.
+const codeGateway = 3703
 
 // checkMetadata asks the instance metadata service where there should be one.
 func checkMetadata(url string) func(context.Context, Surroundings) Finding {

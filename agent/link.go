@@ -175,7 +175,7 @@ func expect(f *reverse.Frames, kind string, body any) error {
 func (a *Agent) hold(ctx context.Context, f *reverse.Frames, st State, w reverse.Welcome, base string) error {
 	a.know(st)
 	a.brokers.mu.Lock()
-	a.expect = Expectations{Metadata: w.MetadataExpected, Directory: w.DirectoryRequired}
+	a.expect = Expectations{Metadata: w.MetadataExpected, Directory: w.DirectoryRequired, Gateways: w.GatewayURIs}
 	a.brokers.mu.Unlock()
 	a.log.Info("link up", "service", base, "host", st.ResourceID)
 	a.tell(Status{State: StateLinked, Registered: true, Host: st.ResourceID, Service: base})

@@ -24,6 +24,8 @@ const (
 type Expectations struct {
 	Metadata  bool // an instance metadata service should answer
 	Directory bool // the host must be joined to a directory
+	// Gateways are the base URLs of gateways elsewhere that users' clients are sent to.
+	Gateways []string
 }
 
 // Surroundings is what a check may need to know.

@@ -139,7 +139,7 @@ func (s *Server) admitLink(ctx context.Context, f *reverse.Frames, h deskyard.Se
 		return nil, s.refuse(f, auth.HostID, reverse.RefusedClone, a.host.Refused, wait)
 	}
 	welcome := reverse.Welcome{
-		NextEpoch: a.next, HeartbeatSeconds: int(deskyard.HeartbeatEvery / time.Second), BrokerURIs: s.o.BrokerURIs,
+		NextEpoch: a.next, HeartbeatSeconds: int(deskyard.HeartbeatEvery / time.Second), BrokerURIs: s.o.BrokerURIs, GatewayURIs: s.o.GatewayURIs,
 		MetadataExpected: m.Kind != "", DirectoryRequired: s.o.DirectoryRequired,
 	}
 	if err := f.Send(reverse.TypeWelcome, "", welcome); err != nil {

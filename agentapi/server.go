@@ -41,6 +41,7 @@ type Options struct {
 	Downloads http.Handler
 
 	BrokerURIs    []string // base URLs that agents reach the service by, most likely first
+	GatewayURIs   []string // base URLs of gateways elsewhere, which hosts must reach for their users
 	CAPem         string   // the service's own CA
 	TenantID      string
 	ComponentsKey ed25519.PublicKey // signs component manifests

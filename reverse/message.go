@@ -75,6 +75,7 @@ type Welcome struct {
 	NextEpoch         string   `json:"nextEpoch"`
 	HeartbeatSeconds  int      `json:"heartbeatSeconds"`
 	BrokerURIs        []string `json:"brokerUris,omitempty"`        // where to dial from now on
+	GatewayURIs       []string `json:"gatewayUris,omitempty"`       // of gateways elsewhere that clients are sent to
 	MetadataExpected  bool     `json:"metadataExpected,omitempty"`  // the host runs where an instance metadata service is
 	DirectoryRequired bool     `json:"directoryRequired,omitempty"` // the pool's users live in a directory, so the host must be joined
 }

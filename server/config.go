@@ -187,3 +187,12 @@ func sqlitePath(dsn string) (string, bool) { return strings.CutPrefix(dsn, "sqli
 
 // keysFolder holds the keys and certificates; a backup takes it along.
 func (c Config) keysFolder() string { return filepath.Join(c.Data, "keys") }
+
+// gatewaysElsewhere are the gateways that clients are sent to and that are not the
+// service's own.
+func (c *Config) gatewaysElsewhere() []string {
+	if c.GatewayURL == c.PublicURL {
+		return nil
+	}
+	return []string{c.GatewayURL}
+}

@@ -180,7 +180,7 @@ func (s *service) openAgents(context.Context) error {
 	}
 	s.agents, err = agentapi.New(agentapi.Options{
 		Store: s.store, Tokens: s.minter, Components: s.catalogue, Downloads: s.catalogue.Handler(),
-		BrokerURIs: s.config.AgentURL, CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
+		BrokerURIs: s.config.AgentURL, GatewayURIs: s.config.gatewaysElsewhere(), CAPem: string(s.authority.pem), TenantID: s.instance.TenantID, ComponentsKey: s.catalogue.PublicKey(),
 		SignIn: s.signIn, TrustedProxies: s.proxies, Registerer: s.registry, Log: s.log, Now: s.now,
 	})
 	return err

@@ -50,8 +50,8 @@ func (s *service) openUsers(ctx context.Context) error {
 	}
 	s.users.feed = door.Handler()
 	var elsewhere []string
-	if s.config.GatewayURL != s.config.PublicURL {
-		elsewhere = []string{"wss" + strings.TrimPrefix(s.config.GatewayURL, "https")}
+	for _, base := range s.config.gatewaysElsewhere() {
+		elsewhere = append(elsewhere, "wss"+strings.TrimPrefix(base, "https"))
 	}
 	s.users.web, err = web.New(web.Options{Gateways: elsewhere})
 	return err
