@@ -73,7 +73,7 @@ func (l *LDAP) Verify(ctx context.Context, name, password string) (Person, error
 	}
 	if err := conn.Bind(entry.DN, password); err != nil {
 		if ldap.IsErrorWithCode(err, ldap.LDAPResultInvalidCredentials) || ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights) {
-			return Person{}, fmt.Errorf("%w: %s", ErrRefused, reason(err))
+			return Person{}, &Refusal{reason(err)}
 		}
 		return Person{}, fmt.Errorf("bind as %s: %w", entry.DN, err)
 	}
@@ -257,16 +257,17 @@ func domainOf(base string) string {
 	return strings.Join(parts, ".")
 }
 
-// reason words why a bind failed, by the number that Active Directory puts into its
-// message ("data 533").
-func reason(err error) string {
-	for number, why := range map[string]string{
-		"52e": "wrong password", "530": "not at this hour", "532": "the password has expired", "533": "the account is disabled",
-		"701": "the account has expired", "773": "the password must be changed first", "775": "the account is locked",
-	} {
-		if strings.Contains(err.Error(), "data "+number) {
-			return why
-		}
+// reasons are by the number that Active Directory puts into its message ("data 533").
+var reasons = map[string]Reason{
+	"52e": WrongPassword, "530": WrongTime, "531": WrongMachine, "532": PasswordExpired, "533": Disabled,
+	"569": NotGranted, "701": Expired, "773": MustChange, "775": Locked,
+}
+
+// reason is why a bind failed.
+func reason(err error) Reason {
+	_, data, _ := strings.Cut(err.Error(), "data ")
+	if why, known := reasons[data[:min(len(data), 3)]]; known {
+		return why
 	}
-	return "wrong password"
+	return WrongPassword
 }

@@ -153,6 +153,9 @@ func TestWhoCannotSignInIsToldByTheDirectorysReason(t *testing.T) {
 	if _, err := l.Verify(t.Context(), "ann", "wrong"); !errors.Is(err, federation.ErrRefused) || !strings.Contains(err.Error(), "the account is locked") {
 		t.Errorf("a wrong password: %v", err)
 	}
+	if _, err := l.Verify(t.Context(), "ann", "wrong"); !errors.As(err, new(*federation.Refusal)) {
+		t.Errorf("without its reason: %v", err)
+	}
 	if _, err := l.Verify(t.Context(), "ann", ""); !errors.Is(err, federation.ErrRefused) {
 		t.Errorf("no password, which binds as nobody: %v", err)
 	}

@@ -51,8 +51,10 @@ func (s *Service) checkElsewhere(ctx context.Context, known directory.User, name
 	}
 	p, err := s.options.Directory.Verify(ctx, name, password)
 	if errors.Is(err, federation.ErrUnknown) || errors.Is(err, federation.ErrRefused) {
-		s.noteSignIn(ctx, directory.User{ObjectID: known.ObjectID, UPN: clip(name)}, "AADSTS50126", err.Error())
-		return directory.User{}, errCredentials
+		no := refusedElsewhere(err)
+		code, _, _ := strings.Cut(no.text, ":")
+		s.noteSignIn(ctx, directory.User{ObjectID: known.ObjectID, UPN: clip(name)}, code, err.Error())
+		return directory.User{}, no
 	}
 	if err != nil {
 		return directory.User{}, fmt.Errorf("verify password: %w", err)
@@ -65,6 +67,39 @@ func (s *Service) checkElsewhere(ctx context.Context, known directory.User, name
 		s.noteSignIn(ctx, u, "", "")
 	}
 	return u, nil
+}
+
+// elsewhereError is another directory's no. To pages it is an errCredentials where it tells
+// which names exist.
+type elsewhereError struct {
+	text string // the issuer's
+	open bool   // only who knew the password is told so
+}
+
+func (e *elsewhereError) Error() string        { return e.text }
+func (e *elsewhereError) Is(target error) bool { return target == errCredentials }
+
+// refusedElsewhere words another directory's refusal in Entra's numbers.
+func refusedElsewhere(err error) *elsewhereError {
+	var r *federation.Refusal
+	if !errors.As(err, &r) {
+		return &elsewhereError{text: textCredentials}
+	}
+	switch r.Reason {
+	case federation.Locked:
+		return &elsewhereError{text: "AADSTS50053: The account is locked in its directory. Wait until the lock ends, or ask your administrator to end it."}
+	case federation.Disabled:
+		return &elsewhereError{text: textDisabled, open: true}
+	case federation.Expired:
+		return &elsewhereError{text: "AADSTS50057: The user account has expired. Ask your administrator to extend it.", open: true}
+	case federation.PasswordExpired:
+		return &elsewhereError{text: "AADSTS50055: The password has expired. Change it where you usually do, and sign in again.", open: true}
+	case federation.MustChange:
+		return &elsewhereError{text: "AADSTS50055: The password must be changed first. Change it where you usually do, and sign in again.", open: true}
+	case federation.WrongTime, federation.WrongMachine, federation.NotGranted:
+		return &elsewhereError{text: "AADSTS53003: Access has been blocked by the account's directory: " + string(r.Reason) + ". Ask your administrator.", open: true}
+	}
+	return &elsewhereError{text: textCredentials}
 }
 
 // adopt makes a user of a person elsewhere, or brings the one up to date, with the groups.

@@ -268,3 +268,31 @@ func TestAnOpenIDProviderSignsPeopleIn(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 }
+
+func TestWhyAnotherDirectoryRefusesIsToldToWhoKnewThePassword(t *testing.T) {
+	e := newElsewhere()
+	y := newYard(t, func(o *Options) { o.Directory = e })
+	for _, c := range []struct {
+		reason                federation.Reason
+		page, machine, silent string // what each is told, and what no page may say
+	}{
+		{federation.WrongPassword, "AADSTS50126", "AADSTS50126", ""},
+		{federation.Locked, "AADSTS50126", "AADSTS50053: The account is locked", "AADSTS50053"},
+		{federation.Disabled, "AADSTS50057: The user account is disabled", "AADSTS50057", ""},
+		{federation.Expired, "AADSTS50057: The user account has expired", "AADSTS50057: The user account has expired", ""},
+		{federation.PasswordExpired, "AADSTS50055: The password has expired", "AADSTS50055", ""},
+		{federation.MustChange, "AADSTS50055: The password must be changed", "AADSTS50055", ""},
+		{federation.WrongTime, "AADSTS53003", "not at this hour", ""},
+		{federation.NotGranted, "AADSTS53003", "not granted", ""},
+	} {
+		e.change(func() { e.err = &federation.Refusal{Reason: c.reason} })
+		_, err := y.verifyFrom(t.Context(), httptest.NewRequest("POST", "/", nil), "192.0.2.1", "ann@corp.test", "right")
+		if text, known := signInText(err); !known || !strings.HasPrefix(text, c.page) || c.silent != "" && strings.Contains(text, c.silent) {
+			t.Errorf("%s: a page says %q (%v)", c.reason, text, err)
+		}
+		_, err = y.SignIn(t.Context(), httptest.NewRequest("POST", "/", nil), "m1", "ann@corp.test", "right")
+		if err == nil || !strings.Contains(err.Error(), c.machine) {
+			t.Errorf("%s: a machine is told %v", c.reason, err)
+		}
+	}
+}

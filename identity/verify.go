@@ -186,7 +186,10 @@ const (
 
 // signInText words a refusal of verifyUser; ok is false for a fault of ours.
 func signInText(err error) (text string, ok bool) {
+	var elsewhere *elsewhereError
 	switch {
+	case errors.As(err, &elsewhere) && elsewhere.open:
+		return elsewhere.text, true
 	case errors.Is(err, errCredentials):
 		return textCredentials, true
 	case errors.Is(err, errDisabled):

@@ -103,6 +103,37 @@ func plain(s string, most int) string {
 	return strings.TrimSpace(s)
 }
 
+// issuerNumber is that of the service's directory, in what its hook says to PAM.
+var issuerNumber = regexp.MustCompile(`deskyard: aadsts(\d{4,9}):`)
+
+// causeOfIssuer tells it by Entra's numbers.
+func causeOfIssuer(number string, has func(...string) bool) string {
+	switch number {
+	case "50126", "50034", "50020":
+		return reverse.CauseCredentials
+	case "50053":
+		return reverse.CauseLocked
+	case "50057":
+		if has("has expired") {
+			return reverse.CauseExpired
+		}
+		return reverse.CauseDisabled
+	case "50055":
+		if has("must be changed") {
+			return reverse.CauseMustChange
+		}
+		return reverse.CauseOldPassword
+	case "53003":
+		if has("not granted") {
+			return reverse.CauseNoRight
+		}
+		return reverse.CauseNotAllowed
+	case "50076": // a second factor is needed, for which the page has no place
+		return reverse.CauseNotAllowed
+	}
+	return reverse.CauseOther
+}
+
 // causeOf tells from PAM's words why somebody was refused. What its modules say for
 // people is more than its own codes: pam_unix refuses an account that has expired with
 // the code of a wrong password.
@@ -121,6 +152,9 @@ func causeOf(pam []string) (cause, detail string) {
 			}
 		}
 		return false
+	}
+	if m := issuerNumber.FindStringSubmatch(all); m != nil {
+		return causeOfIssuer(m[1], has), detail
 	}
 	switch {
 	case has("locked"):

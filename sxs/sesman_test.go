@@ -82,6 +82,16 @@ func TestPAMsWordsBecomeCauses(t *testing.T) {
 		{[]string{"Permission denied"}, reverse.CauseNotAllowed},
 		{[]string{"Warning: your password will expire in 5 days.", "Module is unknown"}, reverse.CauseOther},
 		{nil, reverse.CauseOther},
+		{[]string{"Deskyard: AADSTS50126: Error validating credentials due to invalid username or password, or the account is locked for a while after too many attempts.", "Authentication failure"}, reverse.CauseCredentials},
+		{[]string{"Deskyard: AADSTS50053: The account is locked in its directory.", "Authentication failure"}, reverse.CauseLocked},
+		{[]string{"Deskyard: AADSTS50057: The user account is disabled.", "Authentication failure"}, reverse.CauseDisabled},
+		{[]string{"Deskyard: AADSTS50057: The user account has expired. Ask your administrator to extend it.", "Authentication failure"}, reverse.CauseExpired},
+		{[]string{"Deskyard: AADSTS50055: The password must be changed first.", "Authentication failure"}, reverse.CauseMustChange},
+		{[]string{"Deskyard: AADSTS50055: The password has expired.", "Authentication failure"}, reverse.CauseOldPassword},
+		{[]string{"Deskyard: AADSTS53003: Access has been blocked by the account's directory: this way of signing in is not granted.", "Authentication failure"}, reverse.CauseNoRight},
+		{[]string{"Deskyard: AADSTS53003: Access has been blocked by the account's directory: not at this hour.", "Authentication failure"}, reverse.CauseNotAllowed},
+		{[]string{"Deskyard: AADSTS50076: You must use multi-factor authentication to sign in.", "Authentication failure"}, reverse.CauseNotAllowed},
+		{[]string{"Deskyard: AADSTS90056: Too many sign-in attempts from this address.", "Authentication failure"}, reverse.CauseOther},
 	} {
 		if got, _ := causeOf(c.pam); got != c.cause {
 			t.Errorf("%q is %q, want %q", c.pam, got, c.cause)
