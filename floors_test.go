@@ -20,7 +20,7 @@ var floors = [][]string{
 	{"durable", "images", "web"}, // images: the recipes, embedded; web: the built web client
 	{"arm", "reverse", "bootloader", "socket", "proxy", "rdp", "tsgu", "relay", "ntlm"},
 	{""}, // the module root: the vocabulary
-	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute", "signon", "broker", "federation"},
+	{"token", "rbac", "directory", "seal", "reconcile", "template", "compute", "signon", "broker", "federation", "history"},
 	{"identity", "components", "sxs", "monitor", "image", "compute/media", "compute/network", "compute/computetest"},
 	{"sqlstore", "agent", "guest", "compute/qemu", "compute/libvirt", "compute/fake"}, // they put to work what the rooms below them are or ask for
 	{"provision", "connect"},

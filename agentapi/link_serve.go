@@ -35,6 +35,7 @@ type link struct {
 	online  bool // EverOnline is stored
 	update  deskyard.UpdateRecord
 	metrics *reverse.Metrics
+	taken   time.Time                      // when metrics came
 	waiting map[string]chan reverse.Result // commands under way; nil when none ever was
 	seq     uint64
 	closed  bool
@@ -132,7 +133,7 @@ func (s *Server) receive(l *link, m reverse.Message) error {
 			return err
 		}
 		l.state.Lock()
-		l.metrics = &x
+		l.metrics, l.taken = &x, s.now()
 		l.state.Unlock()
 	case reverse.TypeStopping:
 		s.stopping(l)

@@ -134,7 +134,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	d.connect = d.connections(staff)
 	s, err := New(Options{
-		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect,
+		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect, History: db,
 		Tenant: Tenant{ID: testTenant, Name: "Example"}, Subscriptions: []Subscription{{ID: testSub, Name: "Desks"}},
 		Now: d.now,
 	})

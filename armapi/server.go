@@ -13,6 +13,7 @@ import (
 
 	"github.com/deskyard/deskyard"
 	"github.com/deskyard/deskyard/arm"
+	"github.com/deskyard/deskyard/history"
 	"github.com/deskyard/deskyard/proxy"
 	"github.com/deskyard/deskyard/rbac"
 )
@@ -81,6 +82,8 @@ type Options struct {
 	// Connections has the records of users' connections; nil: there are none, and no
 	// pending sessions.
 	Connections Connections
+	// History is what hosts and pools were like; nil has none.
+	History history.Store
 	// Images is the catalogue that machines are made from; nil has no images.
 	Images Images
 

@@ -11,6 +11,7 @@ func (s *Server) types() []ResourceType {
 		s.networkTypes(),
 		s.hybridTypes(),
 		s.insightsTypes(),
+		s.metricTypes(),
 		s.authorizationTypes(),
 	)
 }

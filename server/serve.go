@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/deskyard/deskyard/history"
 	"github.com/deskyard/deskyard/relay"
 )
 
@@ -73,6 +74,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	wg.Go(func() { s.certificates.keepFresh(ctx) })
 	wg.Go(func() { s.keepTidy(ctx) })
 	wg.Go(func() { s.provision.Run(ctx) })
+	wg.Go(func() { s.recorder().Run(ctx) })
 	wg.Go(func() { s.connect.Run(ctx) })
 	wg.Go(func() { s.users.gateway.Report(ctx) })
 	if err := s.announce(ctx); err != nil {
@@ -147,6 +149,11 @@ func (s *service) keepTidy(ctx context.Context) {
 		s.prune(ctx)
 		s.pruneConnections(ctx)
 	}
+}
+
+// recorder notes what hosts and pools are like.
+func (s *service) recorder() *history.Recorder {
+	return &history.Recorder{Store: s.store, Hosts: s.agents.Measured, Pools: s.management.PoolMeasurements, Now: s.now, Log: s.log}
 }
 
 // operationsFor is how long the record of an ended operation can be asked for: long
