@@ -93,3 +93,10 @@ export interface WhatIf {
   assigns?: boolean
   decision: Decision
 }
+
+/** A metric of Azure Monitor. */
+export interface Metric {
+  name: { value: string }
+  unit: string
+  timeseries: { data: { timeStamp: string; average?: number }[] }[]
+}

@@ -13,7 +13,7 @@ const versions: Record<string, string> = {
 /** Special versions of single types. */
 const ofType: Record<string, string> = {
   'microsoft.insights/diagnosticsettings': '2021-05-01-preview',
-  'microsoft.insights/metrics': '2021-05-01',
+  'microsoft.insights/metrics': '2023-10-01',
   'microsoft.insights/metricdefinitions': '2018-01-01',
   'microsoft.authorization/permissions': '2022-04-01',
 }

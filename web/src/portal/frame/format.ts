@@ -46,3 +46,6 @@ export function bytes(n: number): string {
 
 /** A whole number with its thousands set apart. */
 export const count = (n: number) => n.toLocaleString(language)
+
+/** A mean of counts. */
+export const tenths = (n: number) => n.toLocaleString(language, { maximumFractionDigits: 1 })

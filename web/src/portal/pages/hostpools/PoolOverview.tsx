@@ -5,15 +5,22 @@ import { nameOf, parseID, sameID } from '../../arm/ids'
 import type { HostPool } from '../../arm/types-hostpools'
 import type { ApplicationGroup } from '../../arm/types-publish'
 import { Details } from '../../frame/Details'
+import { tenths } from '../../frame/format'
 import { To } from '../../frame/Page'
 import { Status, toneOfHost } from '../../frame/Status'
 import { href } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { FailedConnections } from '../monitor/FailedConnections'
+import { History, type PlotOf } from '../monitor/History'
 import { countsOf, greatest, sessionsIn, useSummary, type Counts } from '../overview/summary'
 
 const t = portalTexts.hostpools
 const tab = (pool: string, name: string, more: Record<string, string> = {}) => href('hostpool', pool, { tab: name, ...more })
+
+const plots: PlotOf[] = [
+  { title: t.sessions, metrics: { 'Active Sessions': t.active, 'Disconnected Sessions': t.disconnected }, format: tenths },
+  { title: t.hosts, metrics: { 'Session Hosts': t.all, 'Available Session Hosts': t.available }, format: tenths },
+]
 
 export function PoolOverview({ pool }: { pool: HostPool }) {
   const { subscription } = useService()
@@ -42,6 +49,7 @@ export function PoolOverview({ pool }: { pool: HostPool }) {
           [t.location, pool.location],
         ]}
       />
+      <History of={pool.id} plots={plots} />
       <FailedConnections pool={pool.id} />
     </>
   )

@@ -21,7 +21,7 @@ import { need, replace } from './actions'
 import { AssignForm } from './Assign'
 import { HostQuestion, useHostCommands } from './Bulk'
 import { Console } from './Console'
-import { MetricsPlots } from './Metrics'
+import { Metrics } from './Metrics'
 import { Sessions } from './Sessions'
 
 const t = portalTexts.hosts
@@ -62,7 +62,7 @@ export default function Host({ id }: PageProps) {
       {h && tab === 'overview' && <Overview host={h} />}
       {h && tab === 'health' && <Checks checks={h.properties.sessionHostHealthCheckResults ?? []} />}
       {tab === 'sessions' && <Sessions host={id} />}
-      {h && tab === 'metrics' && <MetricsPlots host={h} at={known.asOf} />}
+      {h && tab === 'metrics' && <Metrics host={h} />}
       {h && tab === 'console' && <Console host={h} />}
       {tab === 'activity' && <ActivityList resource={id} />}
       <HostQuestion asked={asked} hosts={some} close={() => ask(null)} done={() => undefined} />

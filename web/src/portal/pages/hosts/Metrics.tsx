@@ -1,36 +1,28 @@
-// What a host measures of itself, plotted from when the page was opened.
-import { Caption1, makeStyles, tokens } from '@fluentui/react-components'
-import { useEffect, useState } from 'react'
-import type { HostMetrics, SessionHost } from '../../arm/types-hosts'
-import { bytes } from '../../frame/format'
-import { Plot } from '../../frame/Plot'
+// What a host measures of itself: now, and over time.
+import { Text } from '@fluentui/react-components'
+import type { SessionHost } from '../../arm/types-hosts'
+import { bytes, tenths } from '../../frame/format'
 import { portalTexts } from '../../texts/en'
+import { History, type PlotOf } from '../monitor/History'
 
 const t = portalTexts.hosts
+const percent = (v: number) => `${v.toFixed(0)} %`
 
-/** So many measurements are kept. */
-const most = 1200
+const plots: PlotOf[] = [
+  { title: t.cpu, metrics: { 'Percentage CPU': t.inUse }, most: 100, format: percent },
+  { title: t.memory, metrics: { 'Available Memory Percentage': t.free }, most: 100, format: percent },
+  { title: t.disk, metrics: { 'OS Disk Used Percentage': t.inUse }, most: 100, format: percent },
+  { title: t.load, metrics: { 'Load Average': t.load }, format: (v) => v.toFixed(2) },
+  { title: t.sessions, metrics: { 'Active Sessions': t.active, 'Disconnected Sessions': t.disconnected }, format: tenths },
+  { title: t.roundTrip, metrics: { 'Round Trip Time': t.roundTrip }, format: (v) => `${v.toFixed(1)} ms` },
+]
 
-type Sample = readonly [at: number, metrics: HostMetrics | null]
-
-const useStyles = makeStyles({ grid: { display: 'grid', gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 420px), 1fr))', gap: tokens.spacingHorizontalXL } })
-
-export function MetricsPlots({ host, at }: { host: SessionHost; at: number }) {
-  const styles = useStyles()
-  const [samples, setSamples] = useState<Sample[]>([])
-  const now = host.properties.metrics
-  useEffect(() => setSamples((all) => [...all.slice(-most + 1), [at, now]]), [at, now])
-  const series = (name: string, of: (m: HostMetrics) => number) => [{ name, points: samples.map(([when, m]) => [when, m ? of(m) : null] as const) }]
-  if (!now && !samples.some(([, m]) => m)) return <>{t.noMetrics}</>
+export function Metrics({ host }: { host: SessionHost }) {
+  const m = host.properties.metrics
   return (
     <>
-      <Caption1>{t.sinceOpen}</Caption1>
-      <div className={styles.grid}>
-        <Plot title={t.cpu} series={series(t.inUse, (m) => m.cpuPercent)} most={100} format={(v) => `${v.toFixed(0)} %`} />
-        <Plot title={t.memory} series={series(t.inUse, (m) => m.memoryUsedBytes)} most={now?.memoryTotalBytes ?? 0} format={bytes} />
-        <Plot title={t.disk} series={series(t.inUse, (m) => m.diskUsedBytes)} most={now?.diskTotalBytes ?? 0} format={bytes} />
-        <Plot title={t.roundTrip} series={series(t.roundTrip, (m) => m.roundTripSeconds * 1000)} format={(v) => `${v.toFixed(1)} ms`} />
-      </div>
+      <Text block>{m ? t.measured(m.cpuPercent.toFixed(0), bytes(m.memoryUsedBytes), bytes(m.memoryTotalBytes), bytes(m.diskUsedBytes), bytes(m.diskTotalBytes)) : t.noMetrics}</Text>
+      <History of={host.id} plots={plots} />
     </>
   )
 }

@@ -4,6 +4,7 @@ export const monitor = {
   week: 'Last 7 days',
   month: 'Last 30 days',
   span: 'Time',
+  history: 'History',
   all: 'All',
   time: 'Time',
   state: 'State',
