@@ -85,7 +85,14 @@ func (f *changeFeed) close() {
 	}
 }
 
-// since gives the changes below a scope from number n on, each resource once, the
+// isClosed reports whether the feed has ended.
+func (f *changeFeed) isClosed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
+// since gives the changes below a scope, all when it is empty, from number n on, each resource once, the
 // number behind the last, and what is closed when there may be more. gone says that
 // some are not remembered.
 func (f *changeFeed) since(n uint64, scope string) (found []change, next uint64, wake <-chan struct{}, gone bool) {
@@ -97,7 +104,7 @@ func (f *changeFeed) since(n uint64, scope string) (found []change, next uint64,
 	seen := map[string]bool{}
 	for ; n < f.next; n++ {
 		c := f.ring[n%changesKept]
-		if !seen[c.key] && (c.key == scope || strings.HasPrefix(c.key, scope+"/")) {
+		if !seen[c.key] && (scope == "" || c.key == scope || strings.HasPrefix(c.key, scope+"/")) {
 			seen[c.key] = true
 			found = append(found, c)
 		}

@@ -27,6 +27,14 @@ type Store interface {
 	SetSummedUp(ctx context.Context, before time.Time) error
 	// PrunePoints removes the chunks of a step that begin before an instant.
 	PrunePoints(ctx context.Context, s Step, before time.Time) error
+
+	// AppendStatuses keeps changes of status, StatusesKept of a host at most. Of a host that
+	// is gone nothing is kept.
+	AppendStatuses(ctx context.Context, all []Status) error
+	// Statuses lists those of a host, newest first, limit at most.
+	Statuses(ctx context.Context, key string, limit int) ([]Status, error)
+	// PruneStatuses removes those from before an instant.
+	PruneStatuses(ctx context.Context, before time.Time) error
 }
 
 // Measurement is what a subject is like now.
@@ -107,6 +115,9 @@ func (r *Recorder) passHours(ctx context.Context, hour time.Time) error {
 		return err
 	}
 	if err := r.Store.PrunePoints(ctx, Hour, hour.Add(-HoursFor).Truncate(Hour.length())); err != nil {
+		return err
+	}
+	if err := r.Store.PruneStatuses(ctx, hour.Add(-StatusesFor)); err != nil {
 		return err
 	}
 	r.summedUp = hour

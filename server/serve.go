@@ -75,6 +75,7 @@ func (s *service) work(ctx context.Context, servers map[*http.Server]net.Listene
 	wg.Go(func() { s.keepTidy(ctx) })
 	wg.Go(func() { s.provision.Run(ctx) })
 	wg.Go(func() { s.recorder().Run(ctx) })
+	wg.Go(func() { s.management.KeepStatuses(ctx) })
 	wg.Go(func() { s.connect.Run(ctx) })
 	wg.Go(func() { s.users.gateway.Report(ctx) })
 	if err := s.announce(ctx); err != nil {

@@ -89,3 +89,31 @@ func TestHistoryIsKeptByTheMinuteAndByTheHour(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusesOfAHostAreKeptUpToABound(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, db *sqlstore.DB) {
+		ctx := t.Context()
+		h := host("hp", 1)
+		write(t, db, func(ctx context.Context, tx deskyard.Tx) error { _, err := tx.PutSessionHost(ctx, h); return err })
+		at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+		const more = 30
+		var all []history.Status
+		for i := range history.StatusesKept + more {
+			all = append(all, history.Status{Key: h.ID.Key(), At: at.Add(time.Duration(i) * time.Minute), Status: "Unavailable", Reason: "It is so."})
+		}
+		all = append(all, history.Status{Key: h.ID.Key() + "-gone", At: at, Status: "Available"})
+		if err := db.AppendStatuses(ctx, all); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := db.Statuses(ctx, h.ID.Key(), 1000)
+		if err != nil || len(kept) != history.StatusesKept || !kept[0].At.Equal(all[len(all)-2].At) || kept[0].Reason != "It is so." {
+			t.Fatalf("%d statuses, %v", len(kept), err)
+		}
+		if err := db.PruneStatuses(ctx, at.Add((more+50)*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err = db.Statuses(ctx, h.ID.Key(), 1000); err != nil || len(kept) != history.StatusesKept-50 {
+			t.Errorf("%d statuses are left, %v", len(kept), err)
+		}
+	})
+}
