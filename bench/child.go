@@ -143,19 +143,11 @@ func startEcho(ctx context.Context, dir, address, ca string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	for end := time.Now().Add(10 * time.Second); ; {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			return c, conn.Close()
-		}
-		if time.Now().After(end) {
-			c.kill()
-			return nil, fmt.Errorf("start the bare loop on %s: its port did not open; see echo.log", address)
-		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			c.kill()
-			return nil, err
-		}
+	if err := opens(ctx, address); err != nil {
+		c.kill()
+		return nil, fmt.Errorf("start the bare loop on %s: %w; see echo.log", address, err)
 	}
+	return c, nil
 }
 
 // startAgents starts every second agent of a server, from the number first on.

@@ -123,6 +123,14 @@ func (y *yard) dialTLS(ctx context.Context) (*tls.Conn, error) {
 	return conn, nil
 }
 
+// reach opens TLS to the gateway, which ends with ctx until stop is called.
+func (y *yard) reach(ctx context.Context) (conn *tls.Conn, stop func() bool, err error) {
+	if conn, err = y.dialTLS(ctx); err != nil {
+		return nil, nil, err
+	}
+	return conn, context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() }), nil
+}
+
 // ticket is a fresh one, with the seat where its host's leg will arrive.
 func (y *yard) ticket() (string, chan *leg) {
 	t, arrives := rand.Text(), make(chan *leg, 1)
@@ -136,11 +144,10 @@ type nativeWay struct{ y *yard }
 func (n nativeWay) open(ctx context.Context) (*lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeIn)
 	defer cancel()
-	conn, err := n.y.dialTLS(ctx)
+	conn, stop, err := n.y.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })
 	defer stop()
 	ticket, arrives := n.y.ticket()
 	client, err := tunnelled(conn, ticket)
@@ -307,11 +314,10 @@ type webWay struct{ y *yard }
 func (w webWay) open(ctx context.Context) (*lane, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeIn)
 	defer cancel()
-	conn, err := w.y.dialTLS(ctx)
+	conn, stop, err := w.y.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })
 	defer stop()
 	u := &url.URL{Scheme: "wss", Host: w.y.gateway, Path: "/gateway/v1/rdp"}
 	early, _, err := ws.Dialer{}.Upgrade(conn, u)

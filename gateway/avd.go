@@ -154,8 +154,7 @@ func (g *Gateway) avd(w http.ResponseWriter, r *http.Request) {
 		_ = ws.Close() // it was told why, where it could be
 		return
 	}
-	guest.leave()
-	g.run(o, front, listen(host))
+	g.begin(o, front, listen(host))
 }
 
 // stream is a WebSocket as TLS wants its connections.

@@ -16,7 +16,9 @@ import (
 )
 
 // frames makes the stream of an RD Gateway client's WebSocket.
-func frames(conn net.Conn, in *bufio.Reader) tsgu.Stream { return relay.NewWebSocket(conn, in) }
+func frames(conn net.Conn, in *bufio.Reader) tsgu.Stream {
+	return relay.NewWebSocket(conn, relay.Released(conn, in))
+}
 
 // admission is the gate of one RD Gateway client: it opens the host when the client shows
 // its ticket, and keeps it for the channel.
@@ -85,7 +87,7 @@ func (g *Gateway) enterRDG(r *http.Request, conn io.Closer) (leave func(), err e
 	return guest.leave, nil
 }
 
-// serveRDG has an RD Gateway client's stream until its end.
+// serveRDG has an RD Gateway client's stream: a WebSocket also when it has returned.
 func (g *Gateway) serveRDG(ctx context.Context, s tsgu.Stream, r *http.Request) {
 	guest, err := g.enter(r)
 	if err != nil {
@@ -105,8 +107,13 @@ func (g *Gateway) serveRDG(ctx context.Context, s tsgu.Stream, r *http.Request) 
 		_ = s.Close() // it was told why, where it could be
 		return
 	}
+	client := &native{Channel: channel, stream: s}
+	if _, ok := s.(*relay.WebSocket); ok {
+		g.begin(a.opened, client, a.opened.leg)
+		return
+	}
 	guest.leave()
-	g.run(a.opened, &native{Channel: channel, stream: s}, a.opened.leg)
+	g.run(a.opened, client, a.opened.leg) // the door closes a pair of connections when it is served
 }
 
 func (g *Gateway) acceptRDG(ctx context.Context, s tsgu.Stream, a *admission) (*tsgu.Channel, error) {

@@ -70,6 +70,13 @@ func (g *Gateway) Report(ctx context.Context) {
 	}
 }
 
+// begin runs a session beside its caller, which lets go of the request then: its buffers,
+// and a stack that handshakes have made large. It is called before the guest leaves, so
+// that Close waits for it.
+func (g *Gateway) begin(o *opened, client, host relay.Stream) {
+	g.wg.Go(func() { g.run(o, client, host) })
+}
+
 // run relays until the session ends. client and host are closed by it.
 func (g *Gateway) run(o *opened, client, host relay.Stream) {
 	o.stage(deskyard.StageReady, o.begun)

@@ -45,8 +45,7 @@ func (g *Gateway) web(w http.ResponseWriter, r *http.Request) {
 		_ = ws.Close() // it was told why, where it could be
 		return
 	}
-	guest.leave()
-	g.run(o, &client{ws, inTurn{first, ws}}, listen(host))
+	g.begin(o, &client{ws, inTurn{first, ws}}, listen(host))
 }
 
 // turnAway tells a client that there is no room for it.

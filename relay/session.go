@@ -61,7 +61,9 @@ type session struct {
 
 	once   sync.Once
 	reason string
-	done   chan struct{} // closed with the session's end
+	rtt    rtt
+	last   time.Duration // round trip at the end
+	done   chan struct{} // closed when the session has ended and both sides are closed
 }
 
 // Len is how many sessions are relayed.
@@ -74,34 +76,32 @@ func (s *Sessions) Len() int {
 // Run relays until either side ends, the session is idle for so long (0: for ever), or
 // it is ended by Stop. It closes both sides.
 func (s *Sessions) Run(id string, client, host Stream, idle time.Duration) End {
-	x := &session{client: client, host: host, done: make(chan struct{})}
+	x := &session{client: client, host: host, rtt: newRTT(client), done: make(chan struct{})}
 	x.active.Store(time.Now().UnixNano())
 	if !s.add(id, x) {
 		x.end(Stopping)
+		<-x.done
 		return End{Reason: x.reason}
 	}
 	defer s.remove(id)
 	watchPeer(client)
 	watchPeer(host)
-	rtt := newRTT(client)
 	var wg sync.WaitGroup
 	wg.Go(func() { x.end(x.pump(host, client, &x.fromClient, ClientClosed)) })
-	wg.Go(func() { x.end(x.pump(client, host, &x.fromHost, HostClosed)) })
 	if idle > 0 {
-		wg.Go(func() { x.watch(idle) })
+		quiet := x.watch(idle)
+		defer quiet.Stop()
 	}
-	<-x.done
-	last := rtt.measure() // before the sockets are gone
-	x.close()
+	x.end(x.pump(client, host, &x.fromHost, HostClosed))
 	wg.Wait()
-	return End{Reason: x.reason, FromClient: x.fromClient.Load(), FromHost: x.fromHost.Load(), RTT: last}
+	<-x.done
+	return End{Reason: x.reason, FromClient: x.fromClient.Load(), FromHost: x.fromHost.Load(), RTT: x.last}
 }
 
 func (s *Sessions) add(id string, x *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
-		x.close()
 		return false
 	}
 	if s.live == nil {
@@ -154,10 +154,15 @@ func (s *Sessions) Drain(ctx context.Context) {
 	<-gone
 }
 
+// end closes both sides, beside its caller: a side may take a second to say goodbye.
 func (x *session) end(reason string) {
 	x.once.Do(func() {
 		x.reason = reason
-		close(x.done)
+		go func() { // Run waits for it
+			x.last = x.rtt.measure() // before the sockets are gone
+			x.close()
+			close(x.done)
+		}()
 	})
 }
 
@@ -167,22 +172,22 @@ func (x *session) close() {
 	_ = x.host.Close()
 }
 
-// watch ends the session when no byte came for so long.
-func (x *session) watch(idle time.Duration) {
-	for {
+// watch ends the session when no byte came for so long. It is a timer, so that it costs
+// no goroutine.
+func (x *session) watch(idle time.Duration) *time.Timer {
+	var again *time.Timer
+	set := make(chan struct{}) // closed once again is
+	again = time.AfterFunc(idle, func() {
+		<-set
 		quiet := time.Since(time.Unix(0, x.active.Load()))
 		if quiet >= idle {
 			x.end(Idle)
 			return
 		}
-		again := time.NewTimer(idle - quiet)
-		select {
-		case <-x.done:
-			again.Stop()
-			return
-		case <-again.C:
-		}
-	}
+		again.Reset(idle - quiet)
+	})
+	close(set)
+	return again
 }
 
 // pump copies one way and gives the reason of its end; closed is the one of a src that

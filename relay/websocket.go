@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 6455 is made of it
 	"encoding/base64"
 	"encoding/binary"
@@ -72,7 +73,20 @@ func Upgrade(w http.ResponseWriter, r *http.Request) (*WebSocket, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("answer the handshake: %w", err), conn.Close())
 	}
-	return NewWebSocket(conn, rw.Reader), nil
+	return NewWebSocket(conn, Released(conn, rw.Reader)), nil
+}
+
+// Released makes a reader of a hijacked connection that begins with what its server has
+// read of it. The server's own reader would keep the request, its answer and buffers as
+// long as the session, and take a lock for every read.
+func Released(conn net.Conn, in *bufio.Reader) *bufio.Reader {
+	early, _ := in.Peek(in.Buffered()) // cannot fail: it is there
+	if len(early) == 0 {
+		return bufio.NewReaderSize(conn, idleBuffer)
+	}
+	all := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn), max(idleBuffer, len(early)))
+	_, _ = all.Peek(len(early)) // so that Buffered tells of it; it is there too
+	return all
 }
 
 // NewWebSocket makes a stream of an upgraded connection; in holds what was read of it

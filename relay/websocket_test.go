@@ -287,3 +287,24 @@ func TestHeadersThatRecordsCutLoseNothing(t *testing.T) {
 	_ = client.Close() // the end is what is waited for
 	<-ended
 }
+
+func TestReleasedReaderBeginsWithWhatTheServerHadRead(t *testing.T) {
+	conn, far := net.Pipe()
+	defer conn.Close()
+	served := bufio.NewReader(strings.NewReader("early"))
+	if _, err := served.Peek(1); err != nil {
+		t.Fatal(err)
+	}
+	in := Released(conn, served)
+	if in.Buffered() != len("early") {
+		t.Errorf("%d bytes are buffered", in.Buffered())
+	}
+	go func() {
+		_, _ = io.WriteString(far, " and late") // the read below says if it failed
+		_ = far.Close()
+	}()
+	got, err := io.ReadAll(in)
+	if err != nil || string(got) != "early and late" {
+		t.Errorf("read %q, %v", got, err)
+	}
+}

@@ -67,7 +67,7 @@ type behind interface {
 // client at once, which an idle session holds: TLS gives one record at most.
 const (
 	window = 32 << 10
-	ahead  = 16 << 10
+	ahead  = 4 << 10
 )
 
 // Accept answers a client's packets on stream until its channel stands. The caller sets

@@ -46,7 +46,8 @@ type Door struct {
 	// Frames makes a byte stream of the WebSocket on an upgraded connection; in holds
 	// what was read of it already.
 	Frames func(conn net.Conn, in *bufio.Reader) Stream
-	// Serve has a client's stream until it returns; r is the request that began it.
+	// Serve has a client's stream until it returns, one of Frames also longer; r is the
+	// request that began it.
 	Serve func(ctx context.Context, s Stream, r *http.Request)
 	// Enter, where given, decides whether one half of a connection may wait for the other;
 	// conn is to be closed when it may no longer. An error's text is for the client.
@@ -63,7 +64,7 @@ type half struct {
 	taken  chan net.Conn
 }
 
-// ServeHTTP implements http.Handler. It returns when the connection is over.
+// ServeHTTP implements http.Handler. It returns when Serve does.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch {
