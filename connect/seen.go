@@ -177,7 +177,7 @@ func explainEnd(c *deskyard.Connection) {
 	case c.Told.Symbol == NetworkDisconnect && hosts:
 		c.Failure = c.Told
 		c.EndReason = "error: " + lostWords(c.Told)
-	case c.Told.Symbol != NetworkDisconnect && (hosts || c.EndReason == "client closed"):
+	case c.Told.Symbol != NetworkDisconnect && (hosts || c.EndReason == "client closed" || strings.HasPrefix(c.EndReason, "error: the client's connection")):
 		c.Failure = c.Told
 	}
 }

@@ -56,6 +56,7 @@ func TestAHostsWordExplainsTheEndWhicheverComesFirst(t *testing.T) {
 		{"an administrator's wish", []reverse.Seen{lost}, "administrator", connect.NetworkDisconnect, "An administrator disconnected", "administrator"},
 		{"a wrong password", []reverse.Seen{wrong}, "client closed", connect.InvalidCredentials, "h00000 did not let you in: the user name or the password is not right (Authentication failure).", "client closed"},
 		{"a wrong password that the host ended", []reverse.Seen{wrong}, "host closed", connect.InvalidCredentials, "the password", "host closed"},
+		{"a wrong password, and a client that is killed", []reverse.Seen{wrong}, "error: the client's connection was reset", connect.InvalidCredentials, "the password", "error: the client's connection was reset"},
 		{"a wrong password and then the right one", []reverse.Seen{wrong, {What: reverse.SeenSignedIn}}, "client closed", "", "", "client closed"},
 		{"somebody else's wrong password", []reverse.Seen{{What: reverse.SeenSignedIn}, wrong}, "client closed", "", "", "client closed"},
 		{"a program that a desktop has no need of", []reverse.Seen{missing}, "host closed", "", "", "host closed"},

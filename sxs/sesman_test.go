@@ -161,6 +161,10 @@ func TestARefusalIsToldOfTheRightConnectionOrOfNone(t *testing.T) {
 		"one of two, by name":      {map[int]string{1: "ann@example.org", 2: "bob@example.org"}, "BOB", "c2 refused credentials"},
 		"by principal name":        {map[int]string{1: "ann@example.org", 2: "bob@example.org"}, "ann@example.org", "c1 refused credentials"},
 		"by domain":                {map[int]string{1: "ann@example.org", 2: "bob@example.org"}, `EXAMPLE\ann`, "c1 refused credentials"},
+		"another's open page":      {map[int]string{1: "ann@example.org", -2: "bob@example.org"}, "bob", "c-2 refused credentials"},
+		"who tries again":          {map[int]string{-1: "ann@example.org", 2: "ann@example.org"}, "ann", "c2 refused credentials"},
+		"who left after who left":  {map[int]string{-1: "ann@example.org", -3000: "ann@example.org"}, "ann", "c-1 refused credentials"},
+		"who has just left":        {map[int]string{-1: "ann@example.org"}, "somebody", "c-1 refused credentials"},
 		"two of the same name":     {map[int]string{1: "ann@example.org", 2: "ann@example.com"}, "ann", ""},
 		"a name that nobody has":   {map[int]string{1: "ann@example.org", 2: "bob@example.org"}, "eve", ""},
 		"nothing typed":            {map[int]string{1: "", 2: ""}, "", ""},
@@ -168,6 +172,11 @@ func TestARefusalIsToldOfTheRightConnectionOrOfNone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := following(c.open, time.Now())
+			for port := range c.open {
+				if port < 0 {
+					l.left(port, l.pages[port], time.Now().Add(time.Duration(port)*time.Millisecond))
+				}
+			}
 			if c.open[48246] != "" {
 				l.heard(readings(written)[2:3], time.Now())
 			}

@@ -12,6 +12,7 @@ type page struct {
 	connection, user string // as the Dial had them
 	since            time.Time
 	in               bool      // the user has a session
+	over             time.Time // when the leg ended; zero before
 	display          string    // of that; "" while not known
 	shell            time.Time // when its first program was started; zero before, and once that was told
 }
@@ -32,14 +33,14 @@ func (l *legs) left(port int, p *page, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pages[port] == p {
-		l.ended = append(l.ended, endedPage{port, p, at})
+		p.over = at
+		l.ended = append(l.ended, endedPage{port, p})
 	}
 }
 
 type endedPage struct {
 	port int
 	*page
-	at time.Time
 }
 
 // pageFor is how long a page outlives its leg.
@@ -62,7 +63,7 @@ func (l *legs) heard(events []signIn, now time.Time) {
 			p.shell = time.Time{}
 		}
 	}
-	for len(l.ended) > 0 && now.Sub(l.ended[0].at) > pageFor {
+	for len(l.ended) > 0 && now.Sub(l.ended[0].over) > pageFor {
 		if e := l.ended[0]; l.pages[e.port] == e.page {
 			delete(l.pages, e.port)
 		}
@@ -74,7 +75,7 @@ func (l *legs) heard(events []signIn, now time.Time) {
 func (l *legs) hear(e signIn, now time.Time) {
 	switch e.kind {
 	case refusedIn:
-		if p := l.refused(e.user); p != nil {
+		if p := l.refused(e.user, now); p != nil {
 			l.news.add(reverse.Seen{Connection: p.connection, What: reverse.SeenRefused, Cause: e.cause, Detail: e.detail})
 			return
 		}
@@ -109,24 +110,35 @@ func (l *legs) hear(e signIn, now time.Time) {
 	}
 }
 
-// refused is the page on which somebody was refused: the only one without a session, or,
-// of several, the only one of a user of that name.
-func (l *legs) refused(typed string) *page {
-	var waiting, named []*page
+// justNow is how long ago a leg may have ended to count as there still when its refusal is
+// read: two readings, and what PAM takes.
+const justNow = time.Second
+
+// refused is the page on which somebody was refused: of those without a session the only
+// one of a user of that name, or else the only one. One that is open comes before those
+// whose client has just left, and these before others.
+func (l *legs) refused(typed string, now time.Time) *page {
+	named := false
 	for _, p := range l.pages {
-		if p.in {
+		named = named || !p.in && sameUser(p.user, typed)
+	}
+	var open, recent, all []*page
+	for _, p := range l.pages {
+		if p.in || named && !sameUser(p.user, typed) {
 			continue
 		}
-		waiting = append(waiting, p)
-		if sameUser(p.user, typed) {
-			named = append(named, p)
+		all = append(all, p)
+		if p.over.IsZero() {
+			open = append(open, p)
+		}
+		if p.over.IsZero() || now.Sub(p.over) < justNow {
+			recent = append(recent, p)
 		}
 	}
-	switch {
-	case len(waiting) == 1:
-		return waiting[0]
-	case len(named) == 1:
-		return named[0]
+	for _, choice := range [][]*page{open, recent, all} {
+		if len(choice) == 1 {
+			return choice[0]
+		}
 	}
 	return nil
 }

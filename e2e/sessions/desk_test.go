@@ -35,6 +35,12 @@ var displays = 100
 // the feed.
 func (y *yard) sit(t *testing.T, name string) *desk {
 	t.Helper()
+	return y.sitWith(t, name, y.users[name].password)
+}
+
+// sitWith is sit with a password that need not be the person's at the host.
+func (y *yard) sitWith(t *testing.T, name, password string) *desk {
+	t.Helper()
 	var file []byte
 	y.as(t, name, http.MethodGet, serviceURL+"/connect/v1/resources/"+url.PathEscape(y.fileOf(t, name)), nil, &file)
 	for line := range strings.Lines(string(file)) {
@@ -58,7 +64,7 @@ func (y *yard) sit(t *testing.T, name string) *desk {
 	must(t, err)
 	y.whole.Cleanup(func() { _ = d.screen.Close() }) // it was read only
 	d.client = &process{log: filepath.Join(y.dir, "freerdp-"+name+display+".log"), args: y.people.inside("env", "DISPLAY="+display, "HOME="+dir, "xfreerdp", path,
-		"/u:"+name, "/p:"+y.users[name].password, "/cert:ignore", "/f", "/audio-mode:2", "/log-level:INFO")}
+		"/u:"+name, "/p:"+password, "/cert:ignore", "/f", "/audio-mode:2", "/log-level:INFO")}
 	d.client.start(t)
 	y.whole.Cleanup(func() {
 		d.client.end(y.whole, syscall.SIGTERM, 5*time.Second)

@@ -329,6 +329,10 @@ func (l *live) stackKilled(t *testing.T) {
 	t.Logf("the record says so after %d ms: %s", took.Milliseconds(), words)
 	l.awaitRecord(t, l.bobID, "Completed", 10*time.Second)
 	l.host.await(t, "the boot loader starts the stack again", 30*time.Second, "pgrep -x deskyard-sxs")
+	for _, id := range []string{id, l.bobID} {
+		told := l.awaitWord(t, id, "UnexpectedNetworkDisconnect", "stack (component sxs-stack) ended", 20*time.Second)
+		t.Logf("by the host's word after %.1f s: %s", time.Since(begin).Seconds(), told.Properties.EndReason)
+	}
 	must(t, until(t.Context(), 20*time.Second, func() bool { r := l.last(t, "ann"); return r.Name != id && r.Properties.State == "Connected" }))
 	t.Logf("ann's client was back by itself after %.1f s", time.Since(begin).Seconds())
 	l.available(t)

@@ -292,7 +292,12 @@ type record struct {
 		UserPrincipalName string
 		State             string
 		GatewayName       string
+		EndReason         string
 		Failure           *struct{ Symbol, Message string }
+		Stages            []struct {
+			Name         string
+			Milliseconds float64
+		}
 	}
 }
 
