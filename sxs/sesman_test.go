@@ -146,6 +146,14 @@ func TestAProgramThatIsNotThereIsToldInsteadOfItsStart(t *testing.T) {
 	if got := l.told(); got != "c48246 signedIn, c48246 notFound" {
 		t.Error(got)
 	}
+	// One that ran for a while and ends so was there.
+	l = following(map[int]string{48246: "ann"}, at)
+	l.heard(all[2:5], at)
+	l.heard(nil, at.Add(time.Minute))
+	l.heard(all[6:], at.Add(time.Hour))
+	if got := l.told(); got != "c48246 signedIn, c48246 shell" {
+		t.Error(got)
+	}
 }
 
 func TestARefusalIsToldOfTheRightConnectionOrOfNone(t *testing.T) {

@@ -103,8 +103,9 @@ func (l *legs) hear(e signIn, now time.Time) {
 		if p == nil {
 			return
 		}
+		atOnce := !p.shell.IsZero() // one that ran may end with any code
 		p.display, p.shell = "", time.Time{}
-		if e.code == notFoundCode {
+		if atOnce && e.code == notFoundCode {
 			l.news.add(reverse.Seen{Connection: p.connection, What: reverse.SeenNotFound})
 		}
 	}
