@@ -45,8 +45,9 @@ type machine struct {
 	log    *lockedBuffer
 	loader *shelf // nil: no boot loader
 
-	mu      sync.Mutex // guards what follows
-	failing string     // name of a check that fails
+	mu      sync.Mutex         // guards what follows
+	around  agent.Surroundings // as checks were told last
+	failing string             // name of a check that fails
 	halting bool
 	now     func() time.Time
 
@@ -59,10 +60,13 @@ type desk struct {
 	mu      sync.Mutex // guards what follows
 	done    []deskyard.Command
 	dialled []sxs.Dial
+	news    sxs.News
 }
 
 func (s *desk) Status(context.Context) (agent.StackStatus, error) {
-	return agent.StackStatus{Version: "1.0.0", Listening: true, Encrypted: true, SessionsKnown: true, Sessions: []deskyard.UserSession{
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return agent.StackStatus{Version: "1.0.0", Listening: true, Encrypted: true, News: s.news, SessionsKnown: true, Sessions: []deskyard.UserSession{
 		{ID: 1, Native: "c1", ObjectID: "6f0c1b6e-0000-0000-0000-000000000001", User: "ada", State: "Active"},
 	}}, nil
 }
@@ -133,9 +137,10 @@ func (m *machine) setFailing(check string) {
 func (m *machine) boot() {
 	m.t.Helper()
 	look := func(name string) func(context.Context, agent.Surroundings) agent.Finding {
-		return func(context.Context, agent.Surroundings) agent.Finding {
+		return func(_ context.Context, s agent.Surroundings) agent.Finding {
 			m.mu.Lock()
 			defer m.mu.Unlock()
+			m.around = s
 			return agent.Finding{Failed: m.failing == name, Message: "as the test wants"}
 		}
 	}
@@ -305,6 +310,40 @@ func TestADialIsSignedByTheHostForItsStack(t *testing.T) {
 	order.Leg = "x"
 	if _, err := d.Dial(t.Context(), id, order); err == nil || len(m.stack.dialled) != 1 {
 		t.Errorf("an order of no form was carried out: %v", err)
+	}
+}
+
+// What the stack saw of connections reaches the service, also that a stack was killed,
+// which only the agent can tell; and checks hear of the gateway that clients are sent to.
+func TestWhatBecameOfConnectionsIsToldOverTheLink(t *testing.T) {
+	const elsewhere = "https://gw.example:8443"
+	d := openDoor(t, func(o *Options) { o.GatewayURIs = []string{elsewhere} })
+	told := make(chan string, 8)
+	d.OnConnections(func(host string, s reverse.Seen) {
+		told <- host + " " + s.Connection[35:] + " " + s.What + " " + s.Cause
+	})
+	connection := func(n string) string { return "00000000-0000-4000-8000-00000000000" + n }
+	_, tok := d.key(d.pool("hp-vm-1", nil), deskyard.KeyLimits{})
+	m := d.machine("vm-1")
+	m.stack.news = sxs.News{Stack: "1", Open: []string{connection("1"), connection("2")}, Events: []sxs.Event{
+		{Number: 1, Seen: reverse.Seen{Connection: connection("2"), What: reverse.SeenSignedIn}}, {Number: 2, Seen: reverse.Seen{Connection: connection("3"), What: sxs.SeenClosed}}}}
+	m.giveKey(tok)
+	m.boot()
+	m.wantStatus(deskyard.StatusAvailable)
+	id := m.state().HostID
+	if got, want := <-told, id+" 2 signedIn "; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	m.stack.mu.Lock()
+	m.stack.news = sxs.News{Stack: "2", Open: []string{connection("2")}}
+	m.stack.mu.Unlock()
+	if got, want := <-told, id+" 1 lost the stack"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.Equal(m.around.Gateways, []string{elsewhere}) {
+		t.Errorf("checks were told of the gateways %q", m.around.Gateways)
 	}
 }
 
