@@ -128,15 +128,18 @@ func azureParameters(run deskyard.AddSessionHosts, f runFacts) map[string]any {
 	if run.Directory.Intune {
 		enrolment["mdmId"] = "0000000a-0000-0000-c000-000000000000" // Intune's, as the portal sends it
 	}
-	set := ""
+	set, nsg := "", ""
 	if strings.EqualFold(m.Availability, "AvailabilitySet") {
 		set = f.set.String()
+	}
+	if !f.nsg.IsZero() {
+		nsg = f.nsg.String()
 	}
 	return map[string]any{
 		"location": f.Location, "subnetId": f.subnet.String(), "vmSize": m.Size, "imageReference": imageParameter(m.Image), "osDisk": disk,
 		"securityProfile": securityParameter(m), "availabilitySetId": set, "zones": zones,
 		"hibernate": m.Hibernate, "diagnostics": diagnosticsParameter(m), "licenseType": license, "enrolment": enrolment,
-		"securityGroup": canonicalGroup(n.SecurityGroup), "securityGroupId": f.nsg.String(), "securityRules": inboundRules(n.InboundPorts),
+		"securityGroup": canonicalGroup(n.SecurityGroup), "securityGroupId": nsg, "securityRules": inboundRules(n.InboundPorts),
 		"scriptUrl": run.Script.URL, "scriptCommand": script.command, "scriptType": script.typ, "scriptPublisher": script.publisher, "scriptVersion": script.version,
 	}
 }

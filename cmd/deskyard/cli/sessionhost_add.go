@@ -36,13 +36,15 @@ type sessionHostAdd struct {
 	DiskType         string   `name:"os-disk-type" placeholder:"TYPE" help:"Standard_LRS, StandardSSD_LRS or Premium_LRS." group:"Virtual machines"`
 	DiskSize         int      `name:"os-disk-size-gb" placeholder:"GB" help:"Size of the system disk. Default: the image's." group:"Virtual machines"`
 	ConfidentialDisk bool     `name:"confidential-disk-encryption" help:"Confidential compute encryption; required with ConfidentialVM." group:"Virtual machines"`
-	BootDiagnostics  choice   `choices:"Managed,Disabled" placeholder:"HOW" help:"Keep console and screenshot: Managed (default) or Disabled." group:"Virtual machines"`
+	BootDiagnostics  choice   `choices:"Managed,Disabled,Custom" placeholder:"HOW" help:"Keep console and screenshot: Managed (default), Disabled, or Custom, with an account." group:"Virtual machines"`
+	DiagnosticsURI   string   `name:"boot-diagnostics-storage-uri" placeholder:"URI" help:"Storage account that custom boot diagnostics name." group:"Virtual machines"`
 
 	CustomLocation string `placeholder:"NAME|ID" help:"Make Azure Stack HCI machines on this custom location." group:"Azure Stack HCI"`
 	CPUs           int    `name:"vcpus" placeholder:"N" help:"Virtual processors." group:"Azure Stack HCI"`
 	Memory         int    `name:"memory-mb" placeholder:"MIB" help:"Memory." group:"Azure Stack HCI"`
 	MinimumMemory  int    `name:"minimum-memory-mb" placeholder:"MIB" help:"Makes memory dynamic, down to this." group:"Azure Stack HCI"`
 	MaximumMemory  int    `name:"maximum-memory-mb" placeholder:"MIB" help:"Makes memory dynamic, up to this." group:"Azure Stack HCI"`
+	MemoryBuffer   int    `name:"memory-buffer-percent" placeholder:"N" help:"Spare share of dynamic memory, 0 to 100 percent." group:"Azure Stack HCI"`
 	LogicalNetwork string `placeholder:"NAME|ID" help:"Logical network." group:"Azure Stack HCI"`
 
 	VNet         string `name:"vnet" placeholder:"NAME|ID" help:"Virtual network." group:"Network"`
@@ -124,7 +126,7 @@ func (c *sessionHostAdd) body(s *session) (*deskyard.AddSessionHosts, error) {
 	m.SecurityType, m.Hibernate = string(c.SecurityType), c.Hibernate
 	m.SecureBoot, m.VTPM, m.IntegrityMonitor = c.SecureBoot.pointer(), c.VTPM.pointer(), c.IntegrityMonitor.pointer()
 	m.DiskType, m.DiskGB, m.ConfidentialDisk = c.DiskType, c.DiskSize, c.ConfidentialDisk
-	m.BootDiagnostics = string(c.BootDiagnostics)
+	m.BootDiagnostics, m.DiagnosticsAccount = string(c.BootDiagnostics), c.DiagnosticsURI
 	switch {
 	case len(c.Zones) > 0:
 		m.Availability, m.Zones = "AvailabilityZone", c.Zones
@@ -139,7 +141,7 @@ func (c *sessionHostAdd) body(s *session) (*deskyard.AddSessionHosts, error) {
 		b.Basics.Kind = "AzureStackHCIVirtualMachine"
 		m.CustomLocation, m.CPUs, m.MemoryMB, m.MemoryType = c.CustomLocation, c.CPUs, c.Memory, "Static"
 		if m.MinimumMB, m.MaximumMB = c.MinimumMemory, c.MaximumMemory; m.MinimumMB > 0 || m.MaximumMB > 0 {
-			m.MemoryType = "Dynamic"
+			m.MemoryType, m.BufferPercent = "Dynamic", c.MemoryBuffer
 		}
 	}
 	b.Network = deskyard.AddNetwork{VirtualNetwork: c.VNet, Subnet: c.Subnet, InboundPorts: c.InboundPorts, LogicalNetwork: c.LogicalNetwork}

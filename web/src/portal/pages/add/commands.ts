@@ -29,7 +29,8 @@ function azureFlags(d: Draft): Flag[] {
     ['--os-disk-type', d.osDiskType],
     ['--os-disk-size-gb', d.osDiskSizeGB || ''],
     ['--confidential-disk-encryption', d.securityType === 'ConfidentialVM' && d.confidentialComputeEncryption],
-    ['--boot-diagnostics', d.bootDiagnostics === 'Custom' ? '' : d.bootDiagnostics],
+    ['--boot-diagnostics', d.bootDiagnostics],
+    ['--boot-diagnostics-storage-uri', d.bootDiagnostics === 'Custom' ? d.bootDiagnosticsStorageUri.trim() : ''],
     ['--vnet', d.virtualNetwork],
     ['--subnet', d.subnet],
     ['--nsg', d.networkSecurityGroup === 'Advanced' ? d.networkSecurityGroupId : d.networkSecurityGroup === 'Basic' ? 'basic' : ''],
@@ -40,7 +41,7 @@ function azureFlags(d: Draft): Flag[] {
 
 function stackFlags(d: Draft): Flag[] {
   const mb = (gb: number | null) => Math.round((gb ?? 0) * 1024)
-  const dynamic: Flag[] = [['--minimum-memory-mb', mb(d.minimumMemoryMB)], ['--maximum-memory-mb', mb(d.maximumMemoryMB)]]
+  const dynamic: Flag[] = [['--minimum-memory-mb', mb(d.minimumMemoryMB)], ['--maximum-memory-mb', mb(d.maximumMemoryMB)], ['--memory-buffer-percent', d.targetMemoryBuffer ?? '']]
   return [
     ['--image', d.imageReference?.id], ['--custom-location', d.customLocation], ['--vcpus', d.virtualProcessorCount], ['--memory-mb', mb(d.memoryMB)], ...(d.memoryType === 'Dynamic' ? dynamic : []), ['--logical-network', d.logicalNetwork],
   ]
