@@ -142,6 +142,16 @@ func (h *house) fillHosts(t *testing.T) {
 	h.connect(t)
 }
 
+// fillPersonal lets a machine join the personal pool.
+func (h *house) fillPersonal(t *testing.T) {
+	t.Helper()
+	pool := h.client.Pool(group, "hp2")
+	key, err := pool.Key(t.Context())
+	must(t, err)
+	h.join(t, "pc-0", key, &host{})
+	h.await(t, pool, "pc-0", "Available")
+}
+
 // connect lets Bob ask for his desktop, which is a connection on record.
 func (h *house) connect(t *testing.T) {
 	t.Helper()

@@ -12,34 +12,31 @@ import (
 	"github.com/deskyard/deskyard/e2e/browser"
 )
 
-func TestEveryPageIsSoundInEachLook(t *testing.T) {
+func TestEveryPageIsSoundInEachLook(t *testing.T) { tell(t, "pages.mjs") }
+
+func TestALostConnectionAnEndedSignInAndAConflictLoseNothingTyped(t *testing.T) { tell(t, "lost.mjs") }
+
+func TestTheKeyboardAloneReachesAndLeavesEverything(t *testing.T) { tell(t, "keyboard.mjs") }
+
+func TestAReaderSeesNoButtonThatWouldFail(t *testing.T) { tell(t, "reader.mjs") }
+
+func TestTheArticleWorksAsItIsWritten(t *testing.T) { tell(t, "walk.mjs") }
+
+func TestHostPoolsAreMadeChangedAndDeleted(t *testing.T) { tell(t, "pools.mjs") }
+
+func TestWhatIsDoneToSessionHostsSaysWhoLosesWhat(t *testing.T) {
 	h := open(t)
 	h.fill(t)
-	h.tell(t, "pages.mjs")
+	h.fillPersonal(t)
+	h.tell(t, "hosts.mjs")
 }
 
-func TestALostConnectionAnEndedSignInAndAConflictLoseNothingTyped(t *testing.T) {
+// tell tells a story of a house with one thing of each kind.
+func tell(t *testing.T, name string) {
+	t.Helper()
 	h := open(t)
 	h.fill(t)
-	h.tell(t, "lost.mjs")
-}
-
-func TestTheKeyboardAloneReachesAndLeavesEverything(t *testing.T) {
-	h := open(t)
-	h.fill(t)
-	h.tell(t, "keyboard.mjs")
-}
-
-func TestAReaderSeesNoButtonThatWouldFail(t *testing.T) {
-	h := open(t)
-	h.fill(t)
-	h.tell(t, "reader.mjs")
-}
-
-func TestTheArticleWorksAsItIsWritten(t *testing.T) {
-	h := open(t)
-	h.fill(t)
-	h.tell(t, "walk.mjs")
+	h.tell(t, name)
 }
 
 // tell tells a story of the house.

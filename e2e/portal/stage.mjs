@@ -58,6 +58,16 @@ export async function settled(of = page) {
 /** Does something with the page in each appearance and width, by name. */
 export const eachLook = (act, of = page) => stage.eachLook(of, act)
 
+/** Takes the steps of a story by name, one after the other, and says how long each took. */
+export async function take(steps) {
+  for (const [what, step] of Object.entries(steps)) {
+    at(what)
+    const began = Date.now()
+    await step()
+    say(`${what}: ${Date.now() - began} ms`)
+  }
+}
+
 /**
  * Runs a story and ends the process: badly if it threw, or if the browser complained of
  * anything but what allowed names.

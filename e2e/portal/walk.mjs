@@ -3,7 +3,7 @@
 // machines, somebody opens a desktop on them in between.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { about, ask, at, base, button, page, say, shot, signIn, tell, until, want } from './stage.mjs'
+import { about, ask, base, button, page, shot, signIn, take, tell, until, want } from './stage.mjs'
 import { openDesk } from './desk.mjs'
 
 /**
@@ -179,10 +179,5 @@ const steps = {
 
 await tell(async () => {
   await signIn()
-  for (const [what, step] of Object.entries(steps)) {
-    at(what)
-    const began = Date.now()
-    await step()
-    say(`${what}: ${Date.now() - began} ms`)
-  }
+  await take(steps)
 }, /status of (404|409)/)

@@ -37,3 +37,10 @@ export type SessionHost = Resource<{
 }>
 
 export type UserSession = Resource<{ userPrincipalName: string; applicationType: string; sessionState: string; createTime: string | null }>
+
+/** One change of a host's status. */
+export interface StatusChange {
+  timestamp: string
+  status: string
+  statusReason: string | null
+}

@@ -3,7 +3,7 @@
 import { Checkbox, SearchBox, Spinner, Text, makeStyles, mergeClasses, tokens } from '@fluentui/react-components'
 import { ArrowDownRegular, ArrowUpRegular } from '@fluentui/react-icons'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useContext, useDeferredValue, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
+import { useContext, useDeferredValue, useEffect, useMemo, useRef, useState, type KeyboardEvent, type ReactNode } from 'react'
 import { portalTexts } from '../texts/en'
 import { useQuery } from '../router'
 import { Failed } from './Page'
@@ -114,6 +114,7 @@ export function Grid<T>(p: Props<T>) {
   const [order, setOrder] = useQuery(prefix + 'order')
   const filter = useDeferredValue(typed)
   const shown = useMemo(() => arrange(p.rows ?? [], p.columns, filter, orderOf(order), p.also), [p.rows, p.columns, filter, order, p.also])
+  useOnlyShown(p, shown)
   const failed = useContext(Failed)
   if (!p.rows) return failed ? null : <Spinner label={t.loading} />
   return (
@@ -129,6 +130,16 @@ export function Grid<T>(p: Props<T>) {
       <Rows {...p} shown={shown} order={orderOf(order)} setOrder={setOrder} filter={filter} />
     </div>
   )
+}
+
+/** Chosen is only what is shown: nothing is done to a row that nobody sees. */
+function useOnlyShown<T>({ rows, chosen, choose, id }: Props<T>, shown: readonly T[]) {
+  useEffect(() => {
+    if (!rows || !chosen?.size) return
+    const keys = new Set(shown.map(id))
+    const left = [...chosen].filter((key) => keys.has(key))
+    if (left.length < chosen.size) choose?.(new Set(left))
+  }, [rows, chosen, choose, id, shown])
 }
 
 function Rows<T>(p: Props<T> & { shown: T[]; order: Order | null; setOrder: (text: string) => void; filter: string }) {

@@ -30,6 +30,7 @@ const columns: Column<SessionHost>[] = [
   { key: 'drain', title: t.drain, value: (h) => (h.properties.allowNewSession ? t.notDraining : t.draining), cell: (h) => (h.properties.allowNewSession ? t.notDraining : <Status tone="warning">{t.draining}</Status>), rank: 2, wide: 1.3 },
   { key: 'assigned', title: t.assigned, value: (h) => h.properties.assignedUser ?? '', rank: 3 },
   { key: 'agent', title: t.agent, value: (h) => h.properties.agentVersion ?? '', rank: 3 },
+  { key: 'os', title: t.os, value: (h) => h.properties.osVersion ?? '', rank: 3 },
   { key: 'update', title: t.update, value: (h) => h.properties.updateState, rank: 3 },
   { key: 'heartbeat', title: t.heartbeat, value: (h) => h.properties.lastHeartBeat ?? '', cell: (h) => (h.properties.lastHeartBeat ? relative(h.properties.lastHeartBeat) : ''), rank: 3 },
 ]

@@ -1,6 +1,6 @@
 // Who has a session on a host, and what can be done about it.
 import { Button } from '@fluentui/react-components'
-import { PlugDisconnectedRegular, SignOutRegular } from '@fluentui/react-icons'
+import { ChatRegular, PlugDisconnectedRegular, SignOutRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { pace, useList, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
@@ -13,7 +13,8 @@ import { act } from '../../frame/notifications'
 import { Stale } from '../../frame/Page'
 import { Status, type Tone } from '../../frame/Status'
 import { portalTexts } from '../../texts/en'
-import { need } from './actions'
+import { messageOne, need } from './actions'
+import { MessagePanel } from './Questions'
 
 const t = portalTexts.hosts
 
@@ -25,6 +26,7 @@ export function Sessions({ host }: { host: string }) {
   const list = useList<UserSession>(path, pace.live)
   const may = useMay(parseID(host).parent)
   const [leaving, setLeaving] = useState<UserSession | null>(null)
+  const [told, tell] = useState<UserSession | null>(null)
   const who = (s: UserSession) => s.properties.userPrincipalName
   const columns: Column<UserSession>[] = [
     { key: 'user', title: t.user, value: who, wide: 1.6, rank: 1 },
@@ -35,6 +37,7 @@ export function Sessions({ host }: { host: string }) {
       key: 'actions', title: t.actions, value: () => '', plain: true, rank: 1, wide: 0.8,
       cell: (s) => (
         <>
+          {may(need.message) && <Button size="small" appearance="subtle" icon={<ChatRegular />} aria-label={t.sending(who(s))} title={t.message} onClick={() => tell(s)} />}
           {may(need.disconnect) && (
             <Button size="small" appearance="subtle" icon={<PlugDisconnectedRegular />} aria-label={t.disconnecting(who(s))} title={t.disconnect} onClick={() => void act(t.disconnecting(who(s)), () => arm.post(`${s.id}/disconnect`)).then(() => live.reload(path))} />
           )}
@@ -47,6 +50,7 @@ export function Sessions({ host }: { host: string }) {
     <>
       <Stale known={list} />
       <Grid label={t.sessions} columns={columns} rows={list.data} id={(s) => s.id} empty={t.noSessions} name="sessions" />
+      {told && <MessagePanel to={who(told)} send={(title, body) => messageOne(arm, told, title, body)} close={() => tell(null)} />}
       {leaving && (
         <Confirm title={`${t.signingOut(who(leaving))}?`} doIt={t.signOut} run={() => void act(t.signingOut(who(leaving)), () => arm.remove(leaving.id)).then(() => live.reload(path))} close={() => setLeaving(null)}>
           {t.signOutText}

@@ -3,13 +3,13 @@ import type { Arm } from '../../arm/arm'
 import { nameOf } from '../../arm/ids'
 import { finished } from '../../arm/poll'
 import type { SessionHost, UserSession } from '../../arm/types-hosts'
-import { actOnEach } from '../../frame/notifications'
+import { act, actOnEach } from '../../frame/notifications'
 import { portalTexts } from '../../texts/en'
 
 const t = portalTexts.hosts
 const at = 'Microsoft.DesktopVirtualization/hostPools/sessionHosts'
 
-/** Permissions of the actions, asked for at the pool. */
+/** Permissions of the actions: at the pool, but for those of machines. */
 export const need = {
   write: `${at}/write`, remove: `${at}/delete`, message: `${at}/userSessions/sendMessage/action`, disconnect: `${at}/userSessions/disconnect/action`, signOut: `${at}/userSessions/delete`,
   restart: 'Microsoft.Compute/virtualMachines/restart/action', start: 'Microsoft.Compute/virtualMachines/start/action', stop: 'Microsoft.Compute/virtualMachines/deallocate/action',
@@ -42,9 +42,28 @@ export const remove = (arm: Arm, hosts: readonly SessionHost[], o: { deleteMachi
 
 export const replace = (arm: Arm, host: SessionHost) => actOnEach(t.replacing(name(host)), [host], name, async (h) => finished(arm, await arm.send('POST', `${h.id}/replace`, { force: true })))
 
-/** Sends a message to everybody with a session on some hosts. */
-export const message = (arm: Arm, hosts: readonly SessionHost[], title: string, body: string) =>
-  actOnEach(t.sending(calling(hosts)), hosts, name, async (h) => {
-    const sessions = await arm.list<UserSession>(`${h.id}/userSessions`)
-    await Promise.all(sessions.map((s) => arm.post(`${s.id}/sendMessage`, { messageTitle: title, messageBody: body })))
+/** How many people have sessions on some hosts, as far as the hosts say. */
+export const sessionsOn = (hosts: readonly SessionHost[]) => hosts.reduce((n, h) => n + (h.properties.sessions ?? 0), 0)
+
+/** Does something with every session on some hosts; it fails where nobody has one. */
+function onSessions(arm: Arm, title: string, hosts: readonly SessionHost[], each: (s: UserSession) => Promise<unknown>) {
+  const busy = hosts.filter((h) => h.properties.sessions !== 0)
+  if (busy.length === 0) return actOnEach(title, [title], () => '', () => Promise.reject(new Error(t.nobodyThere)))
+  return actOnEach(title, busy, name, async (h) => {
+    // Who is still on the way has no desktop yet.
+    const sessions = (await arm.list<UserSession>(`${h.id}/userSessions`)).filter((s) => s.properties.sessionState !== 'Pending')
+    if (sessions.length === 0) throw new Error(t.nobodyThere)
+    await Promise.all(sessions.map(each))
   })
+}
+
+const say = (arm: Arm, s: UserSession, title: string, body: string) => arm.post(`${s.id}/sendMessage`, { messageTitle: title, messageBody: body })
+
+/** Sends a message to everybody with a session on some hosts. */
+export const message = (arm: Arm, hosts: readonly SessionHost[], title: string, body: string) => onSessions(arm, t.sending(calling(hosts)), hosts, (s) => say(arm, s, title, body))
+
+/** Sends a message to one person. */
+export const messageOne = (arm: Arm, s: UserSession, title: string, body: string) => act(t.sending(s.properties.userPrincipalName), () => say(arm, s, title, body))
+
+/** Signs everybody out of some hosts. */
+export const signOutAll = (arm: Arm, hosts: readonly SessionHost[]) => onSessions(arm, t.signingOutOf(calling(hosts)), hosts, (s) => arm.remove(`${s.id}?force=true`))

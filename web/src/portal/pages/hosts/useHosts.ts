@@ -1,18 +1,19 @@
 // Session hosts of a pool or of all pools. A long list is loaded once; after that the hosts
 // that have changed are asked for one by one.
-import { useEffect } from 'react'
+import { useEffect, useRef } from 'react'
 import type { Arm } from '../../arm/arm'
 import type { Change } from '../../arm/changes'
 import { pace, useLive, useService } from '../../arm/context'
 import { ArmError } from '../../arm/errors'
-
+import { parseID, sameID } from '../../arm/ids'
 import type { Resource } from '../../arm/types'
 import type { SessionHost } from '../../arm/types-hosts'
 
 /** Beyond so many changes at once the whole list is asked for. */
 const most = 40
 
-async function load(arm: Arm, pools: string[], signal: AbortSignal, partial: (hosts: SessionHost[]) => void): Promise<SessionHost[]> {
+/** All session hosts of some pools; the first pages are told while the others come. */
+export async function loadHosts(arm: Arm, pools: string[], signal: AbortSignal, partial: (hosts: SessionHost[]) => void = () => undefined): Promise<SessionHost[]> {
   const all: SessionHost[] = []
   await Promise.all(
     pools.map(async (pool) => {
@@ -25,7 +26,7 @@ async function load(arm: Arm, pools: string[], signal: AbortSignal, partial: (ho
   return all
 }
 
-/** The changed hosts as they are now; null for those that are gone. */
+/** The changed hosts as they are now; null for those that are gone, or not to be seen any more. */
 async function changed(arm: Arm, changes: Change[]): Promise<Map<string, SessionHost | null>> {
   const found = new Map<string, SessionHost | null>()
   await Promise.all(
@@ -33,7 +34,8 @@ async function changed(arm: Arm, changes: Change[]): Promise<Map<string, Session
       try {
         found.set(c.id.toLowerCase(), await arm.get<SessionHost>(c.id))
       } catch (thrown) {
-        if (thrown instanceof ArmError && (thrown.status === 404 || thrown.status === 403)) found.set(c.id.toLowerCase(), null)
+        if (!(thrown instanceof ArmError) || (thrown.status !== 404 && thrown.status !== 403)) throw thrown
+        found.set(c.id.toLowerCase(), null)
       }
     }),
   )
@@ -57,11 +59,14 @@ export function merged(hosts: readonly SessionHost[], now: Map<string, SessionHo
 export function useHosts(pool = '') {
   const { arm, live, subscription } = useService()
   const key = `session hosts of ${pool || subscription}`
+  // What was heard while a whole list came: its pages may be older.
+  const heard = useRef(new Map<string, SessionHost | null>())
   const known = useLive<SessionHost[]>(
     key,
     async (signal, partial) => {
+      heard.current = new Map()
       const pools = pool ? [pool] : (await arm.list<Resource>(`/subscriptions/${subscription}/providers/Microsoft.DesktopVirtualization/hostPools`, { signal })).map((p) => p.id)
-      return load(arm, pools, signal, partial)
+      return merged(await loadHosts(arm, pools, signal, partial), heard.current)
     },
     pace.list,
   )
@@ -69,9 +74,16 @@ export function useHosts(pool = '') {
     () =>
       live.listen(key, (changes) => {
         if (!changes) return
-        const hosts = changes.filter((c) => /\/sessionhosts$/i.test(c.type) && (!pool || c.id.toLowerCase().startsWith(pool.toLowerCase() + '/')))
+        const hosts = changes.filter((c) => /\/sessionhosts$/i.test(c.type) && (!pool || sameID(parseID(c.id).parent, pool)))
         if (hosts.length > most) return live.reload(key)
-        if (hosts.length > 0) void changed(arm, hosts).then((now) => live.amend<SessionHost[]>(key, (all) => merged(all, now)))
+        if (hosts.length === 0) return
+        changed(arm, hosts).then(
+          (now) => {
+            for (const [id, host] of now) heard.current.set(id, host)
+            live.amend<SessionHost[]>(key, (all) => merged(all, now))
+          },
+          () => live.reload(key), // which tells what is wrong
+        )
       }),
     [arm, live, key, pool],
   )

@@ -10,6 +10,7 @@ import { Grid, type Column } from '../../frame/Grid'
 import { Page, To } from '../../frame/Page'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
+import { loadHosts } from '../hosts/useHosts'
 import { pageOf } from '../kinds'
 
 const t = portalTexts.search
@@ -52,7 +53,7 @@ async function everything(arm: Arm, subscription: string, signal: AbortSignal): 
     ifAllowed(arm.list<Person>(`${graph}/groups?$top=999`, { signal })),
   ])
   const pools = resources.filter((r) => r.type.toLowerCase() === 'microsoft.desktopvirtualization/hostpools')
-  const hosts = await Promise.all(pools.map((p) => ifAllowed(arm.list<Resource>(`${p.id}/sessionHosts?$top=1000`, { signal }))))
+  const hosts = await Promise.all(pools.map((p) => ifAllowed(loadHosts(arm, [p.id], signal))))
   return [
     ...resources.map(ofResource),
     ...hosts.flat().map((h) => ({ key: h.id, name: parseID(h.id).name, type: t.host, where: parseID(parseID(h.id).parent).name, to: href('host', h.id) })),

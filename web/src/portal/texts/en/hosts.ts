@@ -1,4 +1,4 @@
-const plural = (n: number, one: string, many: string) => (n === 1 ? one : many)
+import { plural } from './plural'
 
 export const hosts = {
   hosts: 'Session hosts',
@@ -9,7 +9,6 @@ export const hosts = {
   status: 'Status',
   allStatuses: 'Every status',
   reason: 'Reason',
-  failing: 'Failing check',
   drain: 'Drain mode',
   draining: 'On: no new sessions',
   notDraining: 'Off',
@@ -32,6 +31,15 @@ export const hosts = {
   result: 'Result',
   remedy: 'What is wrong, and what to do',
   at: 'Looked at',
+  passes: 'Passes',
+  fails: 'Fails',
+  changedAt: 'Since',
+  history: 'Changes of status',
+  noHistory: 'No change of status was noted in the last 30 days.',
+  checks: {
+    DomainJoinedCheck: 'Joined to its directory', DomainTrustCheck: 'Trusted by its directory', DomainReachable: 'Reaches its directory', SxSStackListenerCheck: 'Remote desktops are listened for', UrlsAccessibleCheck: 'Reaches the service and its gateways',
+    MonitoringAgentCheck: 'Monitoring agent answers', MetaDataServiceCheck: 'Reaches instance metadata', SupportedEncryptionCheck: 'Offers TLS', FSLogixHealthCheck: 'Profile containers work', AppAttachHealthCheck: 'App attach works', WebRTCRedirectorCheck: 'WebRTC redirector works',
+  } as Record<string, string>,
   noChecks: 'The host has not reported yet.',
 
   drainOn: 'Turn drain mode on',
@@ -41,7 +49,11 @@ export const hosts = {
   messageTitle: 'Title',
   messageBody: 'Message',
   sending: (what: string) => `Send a message to ${what}`,
-  messageNobody: 'Nobody has a session there.',
+  nobodyThere: 'Nobody has a session there.',
+  signOutUsers: 'Sign users out',
+  signingOutOf: (what: string) => `Sign everybody out of ${what}`,
+  noSessionEnds: 'Nobody has a session there now.',
+  sessionsEnd: (n: number, users: string) => `${n} ${plural(n, 'session ends', 'sessions end')}${users ? `: ${users}` : ''}.`,
   restart: 'Restart',
   restarting: (what: string) => `Restart ${what}`,
   restartText: 'Programs that are open on them lose what is not saved.',
@@ -51,12 +63,13 @@ export const hosts = {
   stopping: (what: string) => `Stop ${what}`,
   remove: 'Remove',
   removing: (what: string) => `Remove ${what}`,
-  removeText: 'They take no new sessions, their users are signed out, and the registrations go. With the machine go its disk, its network interface and its directory object.',
-  removeMachine: 'Remove the machines too',
+  removeText: 'New sessions are refused at once, then the registration goes.',
+  removeMachines: (n: number) => `Remove the ${plural(n, 'machine', `${n} machines`)} too`,
+  removeMachineHint: 'With a machine go its disk, its network interface and its directory object.',
   force: 'Sign users out at once',
   replace: 'Replace',
   replacing: (what: string) => `Replace ${what}`,
-  replaceText: 'The machine is removed and made anew under its name, from the pool’s image.',
+  replaceText: 'The machine is removed and made anew under its name, from the pool’s image. What people keep on its disk goes.',
   several: (n: number) => `${n} session ${plural(n, 'host', 'hosts')}`,
   noMachine: 'No machine of this service belongs to it.',
   actions: 'Actions',
@@ -88,11 +101,11 @@ export const hosts = {
   log: 'Serial console',
   screenshot: 'Screen',
   look: 'Look again',
-  looking: (name: string) => `Look at the console of ${name}`,
   noConsole: 'The machine is not one of this service, or writes no console.',
 
   assign: 'Assign a user',
   assigning: (who: string, host: string) => `Assign ${host} to ${who}`,
   unassign: 'Unassign',
   unassigning: (host: string) => `Unassign ${host}`,
+  loses: (who: string) => `${who} loses this desktop, and everything on it that is theirs stays on it.`,
 }
