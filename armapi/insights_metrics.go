@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -191,15 +192,22 @@ func (a *metricQuestion) point(b history.Bucket) metricDataPoint {
 
 func (s *Server) metricQuestion(q *Request, of measured) (metricQuestion, error) {
 	a := metricQuestion{aggregations: []string{"average"}, data: true}
+	// Debian's azure-cli escapes what it sends twice, which Azure takes too.
+	query := func(name string) string {
+		if once, err := url.PathUnescape(q.Query(name)); err == nil {
+			return once
+		}
+		return q.Query(name)
+	}
 	var err error
-	if a.since, a.until, err = timespan(q.Query("timespan"), s.now()); err != nil {
+	if a.since, a.until, err = timespan(query("timespan"), s.now()); err != nil {
 		return a, err
 	}
-	if a.interval, a.grain, err = metricInterval(q.Query("interval"), a.until.Sub(a.since)); err != nil {
+	if a.interval, a.grain, err = metricInterval(query("interval"), a.until.Sub(a.since)); err != nil {
 		return a, err
 	}
 	a.since = a.since.Truncate(min(a.grain, time.Hour))
-	if text := q.Query("aggregation"); text != "" {
+	if text := query("aggregation"); text != "" {
 		a.aggregations = splitWords(strings.ToLower(text))
 		for _, name := range a.aggregations {
 			if !slices.Contains([]string{"average", "minimum", "maximum", "none"}, name) {
@@ -214,10 +222,10 @@ func (s *Server) metricQuestion(q *Request, of measured) (metricQuestion, error)
 	default:
 		return a, badQuery("resultType", t, "Data or Metadata")
 	}
-	if ns := q.Query("metricnamespace"); ns != "" && !strings.EqualFold(ns, of.namespace) {
+	if ns := query("metricnamespace"); ns != "" && !strings.EqualFold(ns, of.namespace) {
 		return a, badQuery("metricnamespace", ns, "'"+of.namespace+"'")
 	}
-	a.series, err = metricNames(q.Query("metricnames"), of)
+	a.series, err = metricNames(query("metricnames"), of)
 	return a, err
 }
 

@@ -74,8 +74,9 @@ func TestMetricsOfHostsMachinesAndPools(t *testing.T) {
 	span := "&timespan=" + url.QueryEscape("2026-11-23T11:57:00Z/2026-11-23T12:02:00Z")
 	cpu := "Percentage CPU: 11:57 map[] 11:58 map[average:1] 11:59 map[average:2] 12:00 map[average:3] 12:01 map[average:4]"
 	for name, c := range map[string]struct{ path, want string }{
-		"a host, by the minute": {at(h.ID.String(), "metrics", span+"&metricnames=Percentage%20CPU"), cpu},
-		"its machine, the same": {at(vm.String(), "metrics", span+"&metricnames=percentage+cpu"), cpu},
+		"a host, by the minute":   {at(h.ID.String(), "metrics", span+"&metricnames=Percentage%20CPU"), cpu},
+		"as azure-cli escapes it": {at(h.ID.String(), "metrics", strings.ReplaceAll(span, "%3A", "%253A")+"&metricnames=Percentage%2520CPU"), cpu},
+		"its machine, the same":   {at(vm.String(), "metrics", span+"&metricnames=percentage+cpu"), cpu},
 		"by five, all that is asked for": {at(h.ID.String(), "metrics", span+"&interval=PT5M&aggregation=Average,Minimum,Maximum&metricnames=Percentage+CPU,Round+Trip+Time"),
 			"Percentage CPU: 11:55 map[average:1.5 maximum:2 minimum:1] 12:00 map[average:3.5 maximum:4 minimum:3] Round Trip Time: 11:55 map[average:3.5 maximum:3.5 minimum:3.5] 12:00 map[average:3.5 maximum:3.5 minimum:3.5]"},
 		"a pool, whose host has fallen silent": {at(poolID("hp1").String(), "metrics", "&interval=PT1H&metricnames=Session+Hosts,Available+Session+Hosts,Active+Sessions"),

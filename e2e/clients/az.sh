@@ -93,6 +93,9 @@ step "rest get: sessionHosts" '"value"' az rest --method get --url "$pool/sessio
 refused "rest get of none" "ResourceNotFound" az rest --method get --url "${pool}x?api-version=$version"
 
 step "resource list -g" "hp1" az resource list -g azrg
+step "monitor metrics list-definitions" "Available Session Hosts" az monitor metrics list-definitions --resource "$pool" -o table
+step "monitor metrics list" 'Registered session hosts' az monitor metrics list --resource "$pool" --metrics "Session Hosts" "Active Sessions" --interval 1m --aggregation Average Maximum
+refused "monitor metrics list of what is not measured" "Valid metrics: Session Hosts" az monitor metrics list --resource "$pool" --metrics Nothing
 step "resource list --resource-type" "hp1" az resource list --resource-type Microsoft.DesktopVirtualization/hostpools
 step "resource show --ids" "hp1" az resource show --ids "$pool"
 step "resource show -g -n --resource-type" "hp1" az resource show -g azrg -n hp1 --resource-type Microsoft.DesktopVirtualization/hostpools
