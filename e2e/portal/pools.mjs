@@ -81,6 +81,8 @@ async function conflict() {
 async function rdp() {
   await go(`#/hostpool${poolID('yard', 'made')}?tab=rdp`)
   await field('Cameras').fill('one ')
+  await tab('Overview').click()
+  await tab('RDP properties').click()
   assert.equal(await field('Cameras').inputValue(), 'one ')
   const all = page.getByLabel(/^All properties/)
   const text = await all.inputValue()

@@ -8,6 +8,7 @@ import type { HostPool as Pool } from '../../arm/types-hostpools'
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Conflicts, Form, SaveBar } from '../../frame/Fields'
 import { useEdit } from '../../frame/form'
+import { Kept } from '../../frame/Kept'
 import { Page, type Command } from '../../frame/Page'
 import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
@@ -47,8 +48,16 @@ export default function HostPool({ id }: PageProps) {
       {pool && tab === 'overview' && <PoolOverview pool={pool.body} />}
       {tab === 'hosts' && <HostList pool={id} />}
       {tab === 'key' && <RegistrationKeys pool={id} />}
-      {pool && tab === 'properties' && <Properties id={id} known={pool} lacks={lacks('write')} />}
-      {pool && tab === 'rdp' && <RdpEditor id={id} known={pool} lacks={lacks('write')} />}
+      {pool && (
+        <>
+          <Kept shown={tab === 'properties'}>
+            <Properties id={id} known={pool} lacks={lacks('write')} />
+          </Kept>
+          <Kept shown={tab === 'rdp'}>
+            <RdpEditor id={id} known={pool} lacks={lacks('write')} />
+          </Kept>
+        </>
+      )}
       {tab === 'groups' && <AppGroupList pool={id} />}
       {tab === 'connections' && <ConnectionList scope={id} />}
       {tab === 'activity' && <ActivityList resource={id} />}

@@ -1,4 +1,5 @@
-// The question before a host pool is deleted: what goes with it, what stays, what must go first.
+// The question before a host pool is deleted: what goes with it, what stays, what must go
+// first. Hosts that nobody was told of are not forced: the service refuses then.
 import { useList, useService } from '../../arm/context'
 import { nameOf, sameID } from '../../arm/ids'
 import type { ApplicationGroup } from '../../arm/types-publish'
@@ -35,5 +36,5 @@ export function PoolRemoval({ id, close }: { id: string; close: () => void }) {
       {plans.length > 0 && <span>{t.leavesPlans(plans.map((p) => nameOf(p.id)).join(', '))}</span>}
     </>
   )
-  return <Removal id={id} query={hosts === 0 ? '' : '?force=true'} text={text} blocked={groups.length > 0} gone={() => go(href('hostpools'))} close={close} />
+  return <Removal id={id} query={hosts ? '?force=true' : ''} text={text} blocked={groups.length > 0} gone={() => go(href('hostpools'))} close={close} />
 }

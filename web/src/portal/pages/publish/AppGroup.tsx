@@ -7,6 +7,7 @@ import { nameOf, parseID } from '../../arm/ids'
 import { useMay } from '../../arm/permissions'
 import type { ApplicationGroup, Workspace } from '../../arm/types-publish'
 import { Details } from '../../frame/Details'
+import { Kept } from '../../frame/Kept'
 import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
 import { Removal } from '../../frame/Removal'
@@ -44,7 +45,11 @@ export default function AppGroup({ id }: PageProps) {
       {g && tab === 'overview' && <Overview group={g} />}
       {g && tab === 'apps' && <Apps group={id} />}
       {g && tab === 'assignments' && <Assignments scope={id} />}
-      {known.data && tab === 'properties' && <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} inFeed />}
+      {known.data && (
+        <Kept shown={tab === 'properties'}>
+          <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} inFeed />
+        </Kept>
+      )}
       {tab === 'activity' && <ActivityList resource={id} />}
       {removing && <Removal id={id} text={t.deleteGroup} gone={() => go(href('appgroups'))} close={() => setRemoving(false)} />}
     </Page>

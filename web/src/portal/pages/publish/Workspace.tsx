@@ -8,6 +8,7 @@ import { useMay } from '../../arm/permissions'
 import type { ApplicationGroup, Workspace as Body } from '../../arm/types-publish'
 import { Code, Details } from '../../frame/Details'
 import { Grid, type Column } from '../../frame/Grid'
+import { Kept } from '../../frame/Kept'
 import { act } from '../../frame/notifications'
 import { Page, To, type Command } from '../../frame/Page'
 import { Removal } from '../../frame/Removal'
@@ -35,7 +36,11 @@ export default function Workspace({ id }: PageProps) {
           <GroupsIn id={id} references={w.properties.applicationGroupReferences ?? []} mayWrite={may(`${at}/write`)} />
         </>
       )}
-      {known.data && tab === 'properties' && <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} />}
+      {known.data && (
+        <Kept shown={tab === 'properties'}>
+          <NamesForm path={id} known={known.data} lacks={!may(`${at}/write`) && `${at}/write`} />
+        </Kept>
+      )}
       {removing && <Removal id={id} text={t.deleteWorkspace} gone={() => go(href('workspaces'))} close={() => setRemoving(false)} />}
     </Page>
   )
