@@ -376,3 +376,26 @@ func TestValidationSaysWhatARunCosts(t *testing.T) {
 		}
 	}
 }
+
+func TestARunWithoutANetworkIsToldAtItsField(t *testing.T) {
+	s, _, pool := wizardSite(t)
+	for name, n := range map[string]deskyard.AddNetwork{"none": {}, "no subnet": {VirtualNetwork: "net"}, "one that is not": {VirtualNetwork: "other", Subnet: "desks"}} {
+		run := wizardRun(1)
+		run.Network = n
+		_, err := s.ValidateSessionHosts(t.Context(), AddRequest{Pool: pool, Run: run})
+		var e *arm.Error
+		if !errors.As(err, &e) || !strings.HasPrefix(e.Target, "network.") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNoSecurityGroupIsNamedWhereNoneIsChosen(t *testing.T) {
+	if id := azureParameters(wizardRun(1), runFacts{})["securityGroupId"]; id != "" {
+		t.Errorf("the template is given the security group %q", id)
+	}
+	group := arm.MustParseID(testGroup).Provider("Microsoft.Network", "networkSecurityGroups", "guard")
+	if id := azureParameters(wizardRun(1), runFacts{nsg: group})["securityGroupId"]; id != group.String() {
+		t.Errorf("the template is given the security group %q", id)
+	}
+}

@@ -140,8 +140,9 @@ func (c *sessionHostAdd) body(s *session) (*deskyard.AddSessionHosts, error) {
 	if c.CustomLocation != "" {
 		b.Basics.Kind = "AzureStackHCIVirtualMachine"
 		m.CustomLocation, m.CPUs, m.MemoryMB, m.MemoryType = c.CustomLocation, c.CPUs, c.Memory, "Static"
-		if m.MinimumMB, m.MaximumMB = c.MinimumMemory, c.MaximumMemory; m.MinimumMB > 0 || m.MaximumMB > 0 {
-			m.MemoryType, m.BufferPercent = "Dynamic", c.MemoryBuffer
+		m.MinimumMB, m.MaximumMB, m.BufferPercent = c.MinimumMemory, c.MaximumMemory, c.MemoryBuffer
+		if m.MinimumMB > 0 || m.MaximumMB > 0 {
+			m.MemoryType = "Dynamic"
 		}
 	}
 	b.Network = deskyard.AddNetwork{VirtualNetwork: c.VNet, Subnet: c.Subnet, InboundPorts: c.InboundPorts, LogicalNetwork: c.LogicalNetwork}
