@@ -32,6 +32,14 @@ type Dialer interface {
 	Dial(ctx context.Context, objectID string, d reverse.DialBack) (reverse.Dialled, error)
 }
 
+// Updater updates the components of connected hosts.
+type Updater interface {
+	// UpdateNow starts a host's update where one is pending or has failed, whatever the
+	// pool's windows say, and gives the host's record then. ErrHostUnreachable when there is
+	// no link.
+	UpdateNow(objectID string) (UpdateRecord, error)
+}
+
 // HostMetrics is a measurement of a host.
 type HostMetrics struct {
 	CPUPercent       float64 `json:"cpuPercent"` // of all processors, over the last interval

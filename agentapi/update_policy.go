@@ -42,7 +42,8 @@ type updateCase struct {
 	components []deskyard.Component // as the host reports them
 	desired    []bootloader.Desired
 	policy     *deskyard.AgentUpdate
-	offset     int // the host's clock, seconds east of UTC
+	offset     int  // the host's clock, seconds east of UTC
+	asked      bool // an administrator wants it now
 }
 
 // decideUpdate gives the host's next update record, and what to tell it to install
@@ -87,6 +88,9 @@ func (u updateCase) start(r deskyard.UpdateRecord, behind []bootloader.Desired) 
 
 // mayStart says whether a pending or failed update may start now.
 func (u updateCase) mayStart(r deskyard.UpdateRecord) bool {
+	if u.asked {
+		return true
+	}
 	since := u.now.Sub(r.At)
 	if r.State == updateFailed && r.Attempts > forcedAfter {
 		return since >= retryForced

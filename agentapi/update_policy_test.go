@@ -40,7 +40,12 @@ func TestAnUpdateStartsWhenItsPoolAllows(t *testing.T) {
 		state  string
 		pushed bool
 		force  bool
+		asked  bool
 	}{
+		{name: "whenever an administrator asks for it", record: record(updatePending, sunday, 0), has: runsOld, policy: sundays2, now: sunday, asked: true, state: updateStarted, pushed: true},
+		{name: "after any failure too", record: record(updateFailed, sunday, 5), has: rolled, policy: sundays2, now: sunday, asked: true, state: updateStarted, pushed: true, force: true},
+		{name: "but not twice at once", record: record(updateStarted, sunday, 0), has: runsOld, now: sunday.Add(time.Minute), asked: true, state: updateStarted},
+		{name: "nor where there is nothing new", record: succeeded, has: runsNew, now: sunday, asked: true, state: updateSucceeded},
 		{name: "the first installation waits for no window", record: record(updateInitial, sunday, 0), has: runsOld[:1], policy: sundays2, now: sunday, state: updateStarted, pushed: true},
 		{name: "the first installation of a host that has everything", record: record(updateInitial, sunday, 0), has: runsNew, now: sunday, state: updateSucceeded},
 		{name: "without windows at once", record: succeeded, has: runsOld, now: sunday, state: updateStarted, pushed: true},
@@ -70,7 +75,7 @@ func TestAnUpdateStartsWhenItsPoolAllows(t *testing.T) {
 		{name: "without a boot loader nothing", record: record(updateInitial, sunday, 0), now: sunday, state: updateInitial},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, push := decideUpdate(updateCase{now: c.now, record: c.record, components: c.has, desired: wish, policy: c.policy, offset: c.offset})
+			got, push := decideUpdate(updateCase{now: c.now, record: c.record, components: c.has, desired: wish, policy: c.policy, offset: c.offset, asked: c.asked})
 			if got.State != c.state || (push != nil) != c.pushed {
 				t.Fatalf("state %s, pushed %v; want %s, %v", got.State, push, c.state, c.pushed)
 			}
@@ -80,7 +85,7 @@ func TestAnUpdateStartsWhenItsPoolAllows(t *testing.T) {
 			if got.State == updateFailed && got.Error == "" && c.record.State != updateFailed {
 				t.Error("failed without saying why")
 			}
-			if again, _ := decideUpdate(updateCase{now: c.now, record: got, components: c.has, desired: wish, policy: c.policy, offset: c.offset}); !c.pushed && again != got {
+			if again, _ := decideUpdate(updateCase{now: c.now, record: got, components: c.has, desired: wish, policy: c.policy, offset: c.offset, asked: c.asked}); !c.pushed && again != got {
 				t.Errorf("decided again at the same moment: %+v, then %+v", got, again)
 			}
 		})

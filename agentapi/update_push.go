@@ -2,6 +2,7 @@ package agentapi
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,9 +109,27 @@ func policyFrom(p deskyard.HostPool) updatePolicy {
 	return updatePolicy{agentUpdate: p.AgentUpdate, validation: p.ValidationEnvironment != nil && *p.ValidationEnvironment}
 }
 
-// considerUpdate decides on the link's host, stores a changed record and tells the
-// host what to install.
-func (s *Server) considerUpdate(l *link) {
+// UpdateNow implements deskyard.Updater.
+func (s *Server) UpdateNow(objectID string) (deskyard.UpdateRecord, error) {
+	l := s.links.get(objectID)
+	if l == nil {
+		return deskyard.UpdateRecord{}, deskyard.ErrHostUnreachable
+	}
+	if err := s.refresh(l.pool); err != nil {
+		return deskyard.UpdateRecord{}, fmt.Errorf("read the update policy of %s: %w", l.pool.id, err)
+	}
+	s.consider(l, true)
+	l.state.Lock()
+	defer l.state.Unlock()
+	return l.update, nil
+}
+
+// considerUpdate decides on the link's host by its pool's policy.
+func (s *Server) considerUpdate(l *link) { s.consider(l, false) }
+
+// consider decides on the link's host, stores a changed record and tells the host what to
+// install. asked is an administrator's word that it be now.
+func (s *Server) consider(l *link, asked bool) {
 	policy := l.pool.policy.Load()
 	if policy == nil {
 		return // the pool could not be read yet; the next tick tries again
@@ -130,7 +149,7 @@ func (s *Server) considerUpdate(l *link) {
 	}
 	u := updateCase{
 		now: s.now(), record: l.update, components: l.report.Components, desired: desired,
-		policy: policy.agentUpdate, offset: l.report.TimeZoneOffset,
+		policy: policy.agentUpdate, offset: l.report.TimeZoneOffset, asked: asked,
 	}
 	next, push := decideUpdate(u)
 	if push == nil && next.State == updateStarted && !l.told {

@@ -19,7 +19,7 @@ func (s *Server) sessionHostType() ResourceType {
 		Path: "hostPools/sessionHosts", Wire: "hostpools/sessionhosts", Composite: true,
 		Name: NameRule{Min: 3, Max: 48, Pattern: desktopName},
 		Actions: []Action{
-			s.statusHistoryAction(),
+			s.statusHistoryAction(), s.updateAction(),
 			{Method: http.MethodGet, Collection: true, Permission: read, Handle: s.listSessionHosts},
 			{Method: http.MethodGet, Permission: read, Handle: s.getSessionHost},
 			{Method: http.MethodPatch, Permission: desktopAction("hostPools/sessionHosts/write"), Handle: s.patchSessionHost},

@@ -77,6 +77,14 @@ func (f *hosts) Do(_ context.Context, id string, c deskyard.Command) error {
 	return nil
 }
 
+// UpdateNow starts the update of a connected host.
+func (f *hosts) UpdateNow(id string) (deskyard.UpdateRecord, error) {
+	if !f.Lease(id).Connected {
+		return deskyard.UpdateRecord{}, deskyard.ErrHostUnreachable
+	}
+	return deskyard.UpdateRecord{State: "Started", Target: "2.0.0", Attempts: 1}, nil
+}
+
 func (f *hosts) Drop(id, _ string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,7 +142,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	d.connect = d.connections(staff)
 	s, err := New(Options{
-		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect, History: db,
+		Store: db, Auth: staff, Access: &rbac.Authorizer{Store: db}, Log: quiet, Fleet: d.fleet, Tokens: d.minter, Connections: d.connect, History: db, Updates: d.fleet,
 		Tenant: Tenant{ID: testTenant, Name: "Example"}, Subscriptions: []Subscription{{ID: testSub, Name: "Desks"}},
 		Now: d.now,
 	})

@@ -62,11 +62,13 @@ type Endpoints struct {
 
 // Options is what a Server is made of. Store, Auth and Access are required.
 type Options struct {
-	Store  deskyard.Store
-	Fleet  deskyard.Fleet // nil: no host is ever connected
-	Auth   Authenticator
-	Access Authorizer
-	Tokens TokenSigner // signs registration keys; nil refuses to hand out any
+	Store deskyard.Store
+	Fleet deskyard.Fleet // nil: no host is ever connected
+	// Updates starts updates of hosts' components; nil starts none.
+	Updates deskyard.Updater
+	Auth    Authenticator
+	Access  Authorizer
+	Tokens  TokenSigner // signs registration keys; nil refuses to hand out any
 
 	// Roles and Principals serve Microsoft.Authorization; with no Roles that
 	// namespace does not exist. Roles is usually Access too.

@@ -212,7 +212,7 @@ func (s *service) openProvision(ctx context.Context) error {
 func (s *service) openDoors(context.Context) error {
 	var err error
 	s.management, err = armapi.New(armapi.Options{
-		Store: s.store, Fleet: s.agents, Deployments: s.provision, Machines: s.provision, Connections: s.connect, Images: imageList{s.images}, History: s.store, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
+		Store: s.store, Fleet: s.agents, Updates: s.agents, Deployments: s.provision, Machines: s.provision, Connections: s.connect, Images: imageList{s.images}, History: s.store, Auth: s.identity, Access: s.roles, Tokens: s.minter, Roles: s.roles, Principals: s.identity,
 		Tenant:         armapi.Tenant{ID: s.instance.TenantID, Name: s.config.Subscription, DefaultDomain: s.config.Domain},
 		Subscriptions:  []armapi.Subscription{{ID: s.instance.SubscriptionID, Name: s.config.Subscription}},
 		Locations:      locations(s.config.Location),
