@@ -88,7 +88,19 @@ async function restart() {
   assert.ok(!(await button('Restart').isEnabled()))
 }
 
-const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart }
+/** An update that waits for no window: there is none, which is no fault. */
+async function update() {
+  await go(`#/hostpool${pool}?tab=hosts`)
+  await row('sh-0').getByRole('checkbox').check()
+  await button('Update').click()
+  await button(/^Notifications/).click()
+  await page.getByText('Start the update of sh-0: done').first().waitFor()
+  await page.keyboard.press('Escape')
+  await go(`#/hostpool${pool}?tab=sessions`)
+  await page.getByText('Nobody has a session here.').or(page.getByText(about.people.bob.user)).first().waitFor()
+}
+
+const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart, 'an update is started': update }
 
 await tell(async () => {
   await signIn()

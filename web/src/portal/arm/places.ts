@@ -1,4 +1,5 @@
 // Where things can be made: resource groups and locations.
+import type { Arm } from './arm'
 import { pace, useList, useLive, useService } from './context'
 import { allows, useMay, type Permission } from './permissions'
 import type { Resource } from './types'
@@ -19,7 +20,22 @@ export interface Groups {
   lacks: string | false
 }
 
-/** The resource groups in which the signed-in person may do something. */
+/** So many groups' permissions are asked for at once. */
+const together = 8
+
+/** What the person may do in each of some groups. */
+async function permissionsIn(arm: Arm, groups: readonly Resource[], signal: AbortSignal): Promise<Permission[][]> {
+  const all: Permission[][] = []
+  for (let i = 0; i < groups.length; i += together) {
+    all.push(...(await Promise.all(groups.slice(i, i + together).map((g) => arm.list<Permission>(`${g.id}/providers/Microsoft.Authorization/permissions`, { signal })))))
+  }
+  return all
+}
+
+/**
+ * The resource groups in which the signed-in person may do something. Where that cannot be
+ * learned all are offered: the service decides.
+ */
 export function useGroups(action: string): Groups {
   const { arm, subscription } = useService()
   const scope = `/subscriptions/${subscription}`
@@ -27,14 +43,8 @@ export function useGroups(action: string): Groups {
   const all = useList<Resource>(`${scope}/resourceGroups`, pace.slow)
   const everywhere = may(action)
   const asked = may.known && !everywhere && all.data ? all.data : undefined
-  const some = useLive(
-    asked ? `${action} in ${asked.map((g) => g.name).join(' ')}` : '',
-    async (signal) => {
-      const allowed = await Promise.all((asked ?? []).map((g) => arm.list<Permission>(`${g.id}/providers/Microsoft.Authorization/permissions`, { signal })))
-      return asked?.filter((_, i) => allows(allowed[i] ?? [], action)) ?? []
-    },
-    pace.slow,
-  )
-  const data = everywhere ? all.data : some.data
+  const some = useLive(asked ? `permissions in ${asked.map((g) => g.name).join(' ')}` : '', (signal) => permissionsIn(arm, asked ?? [], signal), pace.slow)
+  const allowed = some.data && asked?.filter((_, i) => allows(some.data?.[i] ?? [], action))
+  const data = everywhere || (some.error && !some.data) ? all.data : allowed
   return { data, everywhere, lacks: everywhere || (data && data.length > 0) ? false : action }
 }

@@ -2,6 +2,7 @@
 import { clock, moment } from './format'
 
 export function When({ at }: { at: number | string }) {
+  if (!at) return null
   return (
     <time dateTime={new Date(at).toISOString()} title={moment(at)}>
       {clock(at)}

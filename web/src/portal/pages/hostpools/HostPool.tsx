@@ -14,6 +14,7 @@ import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
 import { HostList } from '../hosts/HostList'
+import { Sessions } from '../hosts/Sessions'
 import { ActivityList } from '../monitor/Activity'
 import { ConnectionList } from '../monitor/Connections'
 import { AppGroupList } from '../publish/AppGroups'
@@ -27,7 +28,7 @@ const t = portalTexts.hostpools
 const at = 'Microsoft.DesktopVirtualization/hostPools'
 
 const tabs = [
-  { key: 'overview', text: t.overview }, { key: 'hosts', text: t.hosts }, { key: 'key', text: t.key }, { key: 'properties', text: t.properties }, { key: 'rdp', text: t.rdp },
+  { key: 'overview', text: t.overview }, { key: 'hosts', text: t.hosts }, { key: 'sessions', text: t.sessions }, { key: 'key', text: t.key }, { key: 'properties', text: t.properties }, { key: 'rdp', text: t.rdp },
   { key: 'groups', text: t.appGroups }, { key: 'connections', text: t.connections }, { key: 'activity', text: portalTexts.monitor.activity },
 ]
 
@@ -47,6 +48,7 @@ export default function HostPool({ id }: PageProps) {
     <Page title={parseID(id).name} under={t.pool} crumbs={[{ text: t.pools, to: href('hostpools') }]} known={known} commands={commands} tabs={tabs}>
       {pool && tab === 'overview' && <PoolOverview pool={pool.body} />}
       {tab === 'hosts' && <HostList pool={id} />}
+      {tab === 'sessions' && <Sessions scope={id} />}
       {tab === 'key' && <RegistrationKeys pool={id} />}
       {pool && (
         <>

@@ -34,7 +34,7 @@ export function PoolOverview({ pool }: { pool: HostPool }) {
       <Details
         of={[
           [t.hosts, counts && <Hosts pool={pool.id} counts={counts} />],
-          [t.sessions, counts && (sessionsIn(counts) ?? t.noAccess)],
+          [t.sessions, counts && (counts.userSessions ? <To to={tab(pool.id, 'sessions')}>{sessionsIn(counts)}</To> : t.noAccess)],
           [t.keys, counts && <Keys pool={pool.id} counts={counts} />],
           [t.appGroups, own && (own.length > 0 ? own.map((g) => <div key={g.id}><To to={href('appgroup', g.id)}>{nameOf(g.id)}</To></div>) : <Status tone="warning">{t.noGroups}</Status>)],
           [t.type, t.types[p.hostPoolType] ?? p.hostPoolType],

@@ -47,7 +47,7 @@ export function RegistrationKeys({ pool }: { pool: string }) {
         <CommandButton command={{ key: 'generate', text: t.generate, icon: <AddRegular />, primary: true, run: () => setGenerating(true), lacks: !may(need.write) && need.write }} />
       </div>
       {(valid || (!may(need.list) && may(need.read))) && <KeyText key={valid?.id ?? ''} pool={pool} lacks={!may(need.read) && need.read} />}
-      {list.data && list.data.length > 0 && <Keys pool={pool} keys={list.data} mayRevoke={may(need.revoke)} />}
+      {list.data && list.data.length > 0 && <Keys pool={pool} keys={list.data} lacks={!may(need.revoke) && need.revoke} />}
       {generating && <KeyForm pool={pool} close={() => setGenerating(false)} />}
     </>
   )
@@ -91,7 +91,7 @@ function KeyText({ pool, lacks }: { pool: string; lacks: string | false }) {
   )
 }
 
-function Keys({ pool, keys, mayRevoke }: { pool: string; keys: RegistrationKey[]; mayRevoke: boolean }) {
+function Keys({ pool, keys, lacks }: { pool: string; keys: RegistrationKey[]; lacks: string | false }) {
   const [revoking, setRevoking] = useState<RegistrationKey | null>(null)
   const columns: Column<RegistrationKey>[] = [
     { key: 'created', title: t.created, value: (k) => k.createdAt, cell: (k) => moment(k.createdAt), wide: 1.4, rank: 1 },
@@ -105,8 +105,8 @@ function Keys({ pool, keys, mayRevoke }: { pool: string; keys: RegistrationKey[]
     {
       key: 'actions', title: t.actions, value: () => '', plain: true, rank: 1, wide: 0.7,
       cell: (k) =>
-        mayRevoke && k.state === 'Valid' && (
-          <Button size="small" onClick={() => setRevoking(k)}>
+        k.state === 'Valid' && (
+          <Button size="small" disabledFocusable={Boolean(lacks)} title={lacks ? portalTexts.frame.needs(lacks) : ''} onClick={() => setRevoking(k)}>
             {t.revoke}
           </Button>
         ),

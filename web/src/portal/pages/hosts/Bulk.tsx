@@ -1,6 +1,6 @@
 // What can be done to the chosen session hosts.
 import { Toolbar, makeStyles, mergeClasses } from '@fluentui/react-components'
-import { ArrowResetRegular, ChatRegular, DeleteRegular, DoorArrowLeftRegular, DoorRegular, PlayRegular, SignOutRegular, StopRegular } from '@fluentui/react-icons'
+import { ArrowResetRegular, ArrowSyncRegular, ChatRegular, DeleteRegular, DoorArrowLeftRegular, DoorRegular, PlayRegular, SignOutRegular, StopRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { useService } from '../../arm/context'
 import { parseID, sameID } from '../../arm/ids'
@@ -8,7 +8,7 @@ import { useMay } from '../../arm/permissions'
 import type { SessionHost } from '../../arm/types-hosts'
 import { CommandButton, type Command } from '../../frame/Page'
 import { portalTexts } from '../../texts/en'
-import { drain, hasMachine, need, power, sessionsOn } from './actions'
+import { drain, hasMachine, need, power, sessionsOn, updateNow } from './actions'
 import { HostQuestion, type Asked } from './Questions'
 
 const t = portalTexts.hosts
@@ -31,7 +31,8 @@ export function useHostCommands(hosts: readonly SessionHost[], ask: (what: Asked
   const machines = hosts.filter(hasMachine)
   // Rights are asked for where they are the same for all that is chosen.
   const may = useMay(common(hosts.map((h) => parseID(h.id).parent), everything))
-  const mayMachines = useMay(common(machines.map((h) => parseID(h.properties.resourceId ?? '').parent), everything))
+  const ids = machines.map((h) => h.properties.resourceId ?? '')
+  const mayMachines = useMay(ids.length === 1 ? ids[0]! : common(ids.map((id) => parseID(id).parent), everything))
   const lacks = (action: string) => hosts.length > 0 && may.known && !may(action) && action
   const lacksPower = (action: string) => machines.length > 0 && mayMachines.known && !mayMachines(action) && action
   const after = () => {
@@ -49,6 +50,7 @@ export function useHostCommands(hosts: readonly SessionHost[], ask: (what: Asked
     { ...powered, key: 'start', text: t.start, icon: <PlayRegular />, run: () => void power(arm, machines, 'start').then(after), lacks: lacksPower(need.start) },
     { ...powered, key: 'restart', text: t.restart, icon: <ArrowResetRegular />, run: () => ask('restart'), lacks: lacksPower(need.restart) },
     { ...powered, key: 'stop', text: t.stop, icon: <StopRegular />, run: () => ask('stop'), lacks: lacksPower(need.stop) },
+    { ...some, key: 'update', text: t.updateNow, icon: <ArrowSyncRegular />, run: () => void updateNow(arm, hosts).then(after), lacks: lacks(need.write) },
     { ...some, key: 'remove', text: t.remove, icon: <DeleteRegular />, run: () => ask('remove'), lacks: lacks(need.remove) },
   ]
 }

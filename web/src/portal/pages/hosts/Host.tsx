@@ -56,7 +56,7 @@ export default function Host({ id }: PageProps) {
     <Page title={nameOf(id)} under={h && <Status tone={toneOfHost(h.properties.status)}>{h.properties.status}</Status>} crumbs={[{ text: portalTexts.hostpools.pools, to: href('hostpools') }, { text: nameOf(pool), to: href('hostpool', pool, { tab: 'hosts' }) }]} known={known} commands={commands} tabs={tabs}>
       {h && tab === 'overview' && <Overview host={h} />}
       {h && tab === 'health' && <Health host={h} />}
-      {tab === 'sessions' && <Sessions host={id} />}
+      {tab === 'sessions' && <Sessions scope={id} />}
       {h && tab === 'metrics' && <Metrics host={h} />}
       {h && tab === 'console' && <Console host={h} />}
       {tab === 'activity' && <ActivityList resource={id} />}

@@ -6,7 +6,7 @@ import type { SessionHost, UserSession } from '../../arm/types-hosts'
 import { Confirm, Panel } from '../../frame/Dialogs'
 import { CheckField, LongTextField, TextField } from '../../frame/Fields'
 import { portalTexts } from '../../texts/en'
-import { calling, hasMachine, message, power, remove, replace, sessionsOn, signOutAll } from './actions'
+import { calling, hasMachine, message, power, remove, replace, sessionsOn, signOutAll, stands } from './actions'
 
 const t = portalTexts.hosts
 
@@ -23,7 +23,7 @@ export function Lost({ hosts }: { hosts: readonly SessionHost[] }) {
   const ask = busy.length > 0 && busy.length <= named
   const users = useLive(
     ask ? `users of ${busy.map((h) => h.id).join(' ')}` : '',
-    async (signal) => (await Promise.all(busy.map((h) => arm.list<UserSession>(`${h.id}/userSessions`, { signal })))).flat().map((s) => s.properties.userPrincipalName),
+    async (signal) => (await Promise.all(busy.map((h) => arm.list<UserSession>(`${h.id}/userSessions`, { signal })))).flat().filter(stands).map((s) => s.properties.userPrincipalName),
     pace.live,
   )
   if (all === 0) return <span>{t.noSessionEnds}</span>

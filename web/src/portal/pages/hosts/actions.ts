@@ -37,6 +37,9 @@ export const power = (arm: Arm, hosts: readonly SessionHost[], verb: 'restart' |
   return actOnEach(title, hosts, name, async (h) => finished(arm, await arm.send('POST', `${machineOf(h)}/${verb}`)))
 }
 
+/** Starts updates that wait, or have failed, without waiting for a maintenance window. */
+export const updateNow = (arm: Arm, hosts: readonly SessionHost[]) => actOnEach(t.updating(calling(hosts)), hosts, name, (h) => arm.post(`${h.id}/update`))
+
 export const remove = (arm: Arm, hosts: readonly SessionHost[], o: { deleteMachine: boolean; force: boolean }) =>
   actOnEach(t.removing(calling(hosts)), hosts, name, async (h) => finished(arm, await arm.send('POST', `${h.id}/remove`, o)))
 
@@ -45,13 +48,15 @@ export const replace = (arm: Arm, host: SessionHost) => actOnEach(t.replacing(na
 /** How many people have sessions on some hosts, as far as the hosts say. */
 export const sessionsOn = (hosts: readonly SessionHost[]) => hosts.reduce((n, h) => n + (h.properties.sessions ?? 0), 0)
 
+/** Whether somebody has the session already: who is still on the way has no desktop yet. */
+export const stands = (s: UserSession) => s.properties.sessionState !== 'Pending'
+
 /** Does something with every session on some hosts; it fails where nobody has one. */
 function onSessions(arm: Arm, title: string, hosts: readonly SessionHost[], each: (s: UserSession) => Promise<unknown>) {
   const busy = hosts.filter((h) => h.properties.sessions !== 0)
   if (busy.length === 0) return actOnEach(title, [title], () => '', () => Promise.reject(new Error(t.nobodyThere)))
   return actOnEach(title, busy, name, async (h) => {
-    // Who is still on the way has no desktop yet.
-    const sessions = (await arm.list<UserSession>(`${h.id}/userSessions`)).filter((s) => s.properties.sessionState !== 'Pending')
+    const sessions = (await arm.list<UserSession>(`${h.id}/userSessions`)).filter(stands)
     if (sessions.length === 0) throw new Error(t.nobodyThere)
     await Promise.all(sessions.map(each))
   })

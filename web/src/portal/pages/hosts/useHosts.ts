@@ -9,6 +9,9 @@ import { parseID, sameID } from '../../arm/ids'
 import type { Resource } from '../../arm/types'
 import type { SessionHost } from '../../arm/types-hosts'
 
+/** Counts the questions for changed hosts. */
+let turns = 0
+
 /** Beyond so many changes at once the whole list is asked for. */
 const most = 40
 
@@ -61,6 +64,8 @@ export function useHosts(pool = '') {
   const key = `session hosts of ${pool || subscription}`
   // What was heard while a whole list came: its pages may be older.
   const heard = useRef(new Map<string, SessionHost | null>())
+  // The newest question for each host: an answer to an older one is dropped.
+  const newest = useRef(new Map<string, number>())
   const known = useLive<SessionHost[]>(
     key,
     async (signal, partial) => {
@@ -77,8 +82,11 @@ export function useHosts(pool = '') {
         const hosts = changes.filter((c) => /\/sessionhosts$/i.test(c.type) && (!pool || sameID(parseID(c.id).parent, pool)))
         if (hosts.length > most) return live.reload(key)
         if (hosts.length === 0) return
+        const turn = ++turns
+        for (const c of hosts) newest.current.set(c.id.toLowerCase(), turn)
         changed(arm, hosts).then(
-          (now) => {
+          (all) => {
+            const now = new Map([...all].filter(([id]) => newest.current.get(id) === turn))
             for (const [id, host] of now) heard.current.set(id, host)
             live.amend<SessionHost[]>(key, (all) => merged(all, now))
           },

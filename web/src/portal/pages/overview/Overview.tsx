@@ -54,8 +54,8 @@ function Counts({ summary: s }: { summary: Summary }) {
           {s.sessionHosts && greatest(s.sessionHosts.byStatus).map(([status, n]) => <Line key={status} to={href('hosts', '', { status })} text={<Status tone={toneOfHost(status)}>{status}</Status>} n={n} />)}
           {s.sessionHosts && s.sessionHosts.drained > 0 && <Line to={href('hosts')} text={t.drained} n={s.sessionHosts.drained} />}
         </Count>
-        <Count title={t.sessions} n={sessionsIn(s)} to={href('connections')}>
-          {s.userSessions && greatest(s.userSessions).map(([state, n]) => <Line key={state} to={href('connections')} text={state} n={n} />)}
+        <Count title={t.sessions} n={sessionsIn(s)} to={href('hosts', '', { order: '-sessions' })}>
+          {s.userSessions && greatest(s.userSessions).map(([state, n]) => <Line key={state} to={href('hosts', '', { order: '-sessions' })} text={state} n={n} />)}
         </Count>
         <Count title={t.failingChecks} n={s.sessionHosts ? Object.values(s.sessionHosts.failingChecks).reduce((a, b) => a + b, 0) : undefined} to={href('hosts', '', { order: 'status' })}>
           {s.sessionHosts && greatest(s.sessionHosts.failingChecks).map(([check, n]) => <Line key={check} to={href('hosts', '', { filter: check })} text={check} n={n} />)}

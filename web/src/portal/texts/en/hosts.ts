@@ -61,6 +61,8 @@ export const hosts = {
   starting: (what: string) => `Start ${what}`,
   stop: 'Stop',
   stopping: (what: string) => `Stop ${what}`,
+  updateNow: 'Update',
+  updating: (what: string) => `Start the update of ${what}`,
   remove: 'Remove',
   removing: (what: string) => `Remove ${what}`,
   removeText: 'New sessions are refused at once, then the registration goes.',
