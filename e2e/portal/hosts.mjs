@@ -100,7 +100,26 @@ async function update() {
   await page.getByText('Nobody has a session here.').or(page.getByText(about.people.bob.user)).first().waitFor()
 }
 
-const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart, 'an update is started': update }
+/** The wizard takes over what a machine of the pool is like, and all passes but the password. */
+async function alike() {
+  await go(`#/add${pool}?tab=machines`)
+  await page.getByText(/^The pool has machines like run-0: Standard_D2s_v3/).waitFor()
+  await shot('hosts-alike')
+  await button('Use the same values').click()
+  await page.getByText('The pool has machines like').waitFor({ state: 'detached' })
+  for (const [label, value] of [[/^Virtual machine size/, /D2s_v3/], [/^Image/, /debian/i], [/^Subnet/, /desks/]]) {
+    const chosen = await page.getByRole('combobox', { name: label }).first().locator('option:checked').innerText()
+    assert.match(chosen, value)
+  }
+  await page.getByLabel(/^Password/).last().fill('Correct-Horse-9-Staple')
+  await page.getByLabel(/^Confirm password/).last().fill('Correct-Horse-9-Staple')
+  await page.getByRole('radio', { name: /^None: the service/ }).check()
+  await button('Review + create').click()
+  await page.getByText('Validation passed').waitFor()
+  page.once('dialog', (d) => void d.accept())
+}
+
+const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart, 'an update is started': update, 'the wizard takes over what a machine is like': alike }
 
 await tell(async () => {
   await signIn()

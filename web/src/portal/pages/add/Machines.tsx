@@ -7,6 +7,7 @@ import { useMay } from '../../arm/permissions'
 import type { Resource } from '../../arm/types'
 import { Form, Section } from '../../frame/Fields'
 import { portalTexts } from '../../texts/en'
+import { Alike } from './Alike'
 import { AzureMachines } from './AzureMachines'
 import { AzureNetwork } from './AzureNetwork'
 import { BoundRadio, BoundSecret, BoundSelect, BoundText, choicesOf } from './Bound'
@@ -24,6 +25,7 @@ export function Machines() {
   const ofStack = stacked(draft)
   return (
     <Form>
+      <Alike />
       <Section title={t.sections.machines}>
         <Where />
         {ofStack ? <StackMachines /> : <AzureMachines />}

@@ -1,3 +1,4 @@
+import { alike } from './alike'
 import { describe, expect, it } from 'vitest'
 import azure from '../../../../../provision/wizard_template.json?raw'
 import stackTemplate from '../../../../../provision/wizard_template_hci.json?raw'
@@ -146,5 +147,31 @@ describe('sizes', () => {
     expect(of).toMatchObject({ cores: 2, memoryGB: 8, premium: true, hibernates: false, trusted: true, confidential: false })
     expect(customSize('Custom_2_4096')).toMatchObject({ cores: 2, memoryGB: 4 })
     expect(customSize('Standard_D2s_v5')).toBeNull()
+  })
+})
+
+describe('a machine that is there', () => {
+  const vm = {
+    id: '/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/desk-east-12', location: 'local', tags: { team: 'red' },
+    properties: {
+      hardwareProfile: { vmSize: 'Standard_D2s_v3' }, osProfile: { adminUsername: 'keeper' }, securityProfile: { securityType: 'TrustedLaunch', uefiSettings: { secureBootEnabled: true, vTpmEnabled: false } },
+      storageProfile: { imageReference: { publisher: 'Deskyard', offer: 'debian-12', sku: 'desktop', version: '1.0.0', exactVersion: '1.0.0' }, osDisk: { managedDisk: { storageAccountType: 'StandardSSD_LRS' } } },
+    },
+  }
+  const nic = { properties: { ipConfigurations: [{ properties: { subnet: { id: '/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/office/subnets/desks' } } }] } }
+
+  it('gives the wizard its values', () => {
+    expect(alike(vm, nic)).toMatchObject({
+      resourceGroup: 'rg', namePrefix: 'desk-east', location: 'local', size: 'Standard_D2s_v3', osDiskType: 'StandardSSD_LRS', username: 'keeper', tags: [{ name: 'team', value: 'red' }],
+      securityType: 'TrustedLaunch', secureBoot: true, vTPM: false, imageReference: { publisher: 'Deskyard', offer: 'debian-12', sku: 'desktop', version: '1.0.0' },
+      virtualNetwork: '/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/office', subnet: 'desks',
+    })
+  })
+
+  it('gives none that it does not say', () => {
+    const bare = alike({ id: vm.id, properties: {} }, null)
+    expect(bare).toMatchObject({ size: '', imageReference: null, tags: [] })
+    expect(bare).not.toHaveProperty('virtualNetwork')
+    expect(bare).not.toHaveProperty('securityType')
   })
 })

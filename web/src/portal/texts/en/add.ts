@@ -71,6 +71,8 @@ export const add = {
   select: 'Select',
   noImages: 'There is no image in this location. On the machine of the service, run “deskyard image build debian-12-desktop”, or “deskyard image import” for one of your own.',
   noStackImages: 'This custom location has no image. Add one as a gallery image (Microsoft.AzureStackHCI/galleryImages) that refers to the service’s catalogue.',
+  alike: (prefix: string, size: string, image: string, network: string) => `The pool has machines like ${prefix}-0: ${[size, image, network].filter(Boolean).join(', ')}.`,
+  takeAlike: 'Use the same values',
   changeSize: 'Change size',
   chooseSize: 'Select a size',
   sizeColumns: { name: 'Size', cores: 'vCPUs', memory: 'Memory (GiB)', users: 'Users, light to heavy', features: 'Features' },
