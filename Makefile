@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# Suites share ports, packages and the two processors, and web comes before build.
+.NOTPARALLEL:
 
 # 0.1.<commits>, and a mark of its own for a tree that is not committed: a version
 # published with other content is refused by services that have it.
@@ -24,6 +26,10 @@ build: ## the service and the administrator's CLI, in bin/
 web: ## the web client, in web/dist, which make build builds in (node 20, npm)
 	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' && command -v npm >/dev/null || { echo 'make web: Node 20 or later and npm build the web client: install them (https://nodejs.org/, or apt-get install nodejs npm on Debian 13)' >&2; exit 1; }
 	cd web && npm ci --no-audit --no-fund && npm run --silent build
+
+.PHONY: test-web
+test-web: web ## the web's unit tests
+	cd web && npm run --silent test
 
 .PHONY: packages
 packages: ## agent and boot loader packages for session hosts, in dist/
@@ -51,7 +57,8 @@ vet:
 	$(GO) vet ./...
 
 .PHONY: test
-test: deps test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-federation e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines e2e-domain e2e-connect e2e-portal e2e-sessions ## everything
+# The web comes before the first build: make builds once, and the program is to have it.
+test: deps web test-web test-quick fuzz-short e2e-postgres e2e-packaging e2e-signin e2e-federation e2e-hostile e2e-clients e2e-agent e2e-templates e2e-machines e2e-domain e2e-connect e2e-portal e2e-sessions ## everything
 	@echo 'make test: all suites passed'
 
 .PHONY: fuzz-short

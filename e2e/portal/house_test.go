@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -93,6 +94,7 @@ func open(t *testing.T) *house {
 	})
 	h.client, err = service.NewClient(h.Bootstrap)
 	must(t, err)
+	must(t, h.client.Do(t.Context(), http.MethodGet, "/portal/", nil, nil)) // a program of before the portal says so
 	h.people["admin"] = login{User: h.AdminUser, Password: h.AdminPassword}
 	h.keys = h.publicKeys(t)
 	h.importImage(t)
