@@ -146,6 +146,15 @@ async function message() {
   await until('the message on the host', async () => (await want('messages', told)).includes('Maintenance: The desktop ends at noon.'))
 }
 
+/** What the machine measures of itself is plotted, once a minute has been kept. */
+async function measured() {
+  await page.goto(`${base}/portal/#/host${about.places.hostpool}/sessionHosts/${told}?tab=metrics&span=hour`)
+  await page.getByText(/^Now: processor \d+ %, memory/).waitFor({ timeout: 60_000 })
+  await page.getByRole('img', { name: /^Processor, now In use \d/ }).waitFor({ timeout: 150_000 })
+  await shot('walk-metrics')
+  await page.goto(`${base}/portal/#/hostpool${about.places.hostpool}?tab=hosts`)
+}
+
 /** The host goes, with the session on it if there is one, its machine and its network interface. */
 async function remove() {
   const name = user ? told : 'desk-0'
@@ -174,6 +183,7 @@ const steps = {
   'a host is drained': drain,
   ...(user ? { 'somebody works on the other': work } : {}),
   'a host is told something': message,
+  ...(user ? { 'what it measures is plotted': measured } : {}),
   'a host is removed, with its machine': remove,
 }
 
