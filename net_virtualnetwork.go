@@ -1,6 +1,7 @@
 package deskyard
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -33,7 +34,11 @@ type VirtualNetwork struct {
 	Subnets           []NamedSubnet   `json:"subnets"`
 	Peerings          json.RawMessage `json:"virtualNetworkPeerings,omitempty"` // refused
 	DDoS              bool            `json:"enableDdosProtection"`
+	EndpointPolicies  string          `json:"privateEndpointVNetPolicies"` // kept for clients that compare; there are no private endpoints here
 }
+
+// endpointPolicies are the values of privateEndpointVNetPolicies.
+var endpointPolicies = []string{"Disabled", "Basic"}
 
 // AddressSpace is what addresses a network has.
 type AddressSpace struct {
@@ -90,6 +95,7 @@ func (n *VirtualNetwork) Default(old Model) {
 	if n.Subnets == nil {
 		n.Subnets = []NamedSubnet{}
 	}
+	n.EndpointPolicies = cmp.Or(canonical(n.EndpointPolicies, endpointPolicies), "Disabled")
 	for i := range n.AddressSpace.Prefixes {
 		n.AddressSpace.Prefixes[i] = canonicalPrefix(n.AddressSpace.Prefixes[i])
 	}
@@ -142,6 +148,7 @@ func (n *VirtualNetwork) Validate(_ Model, v *arm.Violations) {
 			space = append(space, p)
 		}
 	}
+	inEnum(v, "properties.privateEndpointVNetPolicies", n.EndpointPolicies, endpointPolicies)
 	if n.DHCPOptions != nil {
 		for _, d := range n.DHCPOptions.DNSServers {
 			if _, err := netip.ParseAddr(d); err != nil {

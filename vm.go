@@ -149,6 +149,9 @@ func (m *VirtualMachine) Default(old Model) {
 		m.HardwareProfile.VMSize = size.Name
 	}
 	m.AvailabilitySet = present(m.AvailabilitySet)
+	if c := m.AdditionalCapabilities; c != nil && *c == (VMCapabilities{}) { // azurerm sends {} for none, and takes it for some
+		m.AdditionalCapabilities = nil
+	}
 	m.StorageProfile.setDefaults(o, size.Premium)
 	if m.OSProfile != nil {
 		var before *VMOS

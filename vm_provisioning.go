@@ -101,11 +101,33 @@ func given(raw json.RawMessage) bool {
 	return true
 }
 
+// saysNothing reports whether a value, and all that is in it, is empty: Terraform's
+// azurerm sends {"galleryApplications":[]} for a machine that has none.
+func saysNothing(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, member := range value {
+			if !saysNothing(member) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(value) == 0
+	case string:
+		return value == ""
+	case bool:
+		return !value
+	}
+	return value == nil
+}
+
 // unsupported notes members that this service does not act on, so that nobody
 // believes they had their effect.
 func unsupported(v *arm.Violations, why string, members map[string]json.RawMessage) {
 	for path, raw := range members {
-		if given(raw) {
+		var value any
+		if given(raw) && (json.Unmarshal(raw, &value) != nil || !saysNothing(value)) {
 			*v = append(*v, arm.Error{Kind: arm.Invalid, Code: "NotSupported", Target: path,
 				Message: "The property '" + path + "' is not supported by this service: " + why})
 		}

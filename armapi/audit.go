@@ -22,7 +22,7 @@ type auditor struct {
 // prepareAudit decides whether the request is audited: every write is, and every
 // action that says so (handing out a key).
 func (x *exchange) prepareAudit(op operation) {
-	read := x.r.Method == http.MethodGet || x.r.Method == http.MethodHead
+	read := isRead(x.r.Method)
 	x.audit.wanted = !x.target.public() && (op.audit || !read)
 	x.audit.event = deskyard.AuditEvent{
 		At: x.start.UTC(), Caller: x.principal.Name, CallerID: x.principal.ObjectID, CallerType: x.principal.Kind,

@@ -403,6 +403,28 @@ func TestWhatIsNotSupportedIsRefusedByName(t *testing.T) {
 	f.do("GET", vm, nil).want(404)
 }
 
+// What Terraform's azurerm sends for what a machine has none of, and what it compares.
+func TestWhatSaysNothingIsTaken(t *testing.T) {
+	f, _ := newYard(t)
+	f.wire(24, "n1")
+	if got := f.do("GET", vnetPath+vc, nil).get("properties.privateEndpointVNetPolicies"); got != "Disabled" {
+		t.Errorf("privateEndpointVNetPolicies is %v", got)
+	}
+	vm := compute + "/virtualMachines/h-0" + vc
+	more := `,"applicationProfile":{"galleryApplications":[]},"additionalCapabilities":{},"proximityPlacementGroup":{"id":""},"extensionsTimeBudget":"PT1H30M"`
+	f.do("PUT", vm, vmBody("n1", strings.Replace(more, "[]", `[{"packageReferenceId":"/x"}]`, 1))).want(400, "NotSupported")
+	a := f.do("PUT", vm, vmBody("n1", more)).want(201)
+	if a.header.Get(skipPollingDelay) != "" {
+		t.Error("the machine is being made, and is said to be there")
+	}
+	if got := f.do("GET", vm, nil).want(200).get("properties.additionalCapabilities"); got != nil {
+		t.Errorf("additionalCapabilities is %v", got)
+	}
+	if a := f.do("DELETE", vnetPath+"other"+vc, nil).want(204); a.header.Get(skipPollingDelay) != "true" {
+		t.Error("nothing is left to be deleted, and a client is not told that it need not wait")
+	}
+}
+
 func TestWithoutAHypervisorMachinesAreRefusedAndNetworksAreNot(t *testing.T) {
 	f := newService(t)
 	f.group("rg1")

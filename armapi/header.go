@@ -11,6 +11,9 @@ const (
 	// retrySoon is what clients are told to wait before they poll: az and azcore wait
 	// 30 seconds when nothing is said, and azcore takes nothing below one.
 	retrySoon = "1"
+	// skipPollingDelay is put on answers to writes that are over: HashiCorp's go-azure-sdk,
+	// and so azurerm, otherwise waits ten seconds before it looks whether they are.
+	skipPollingDelay = "X-Go-Azure-Sdk-Skip-Polling-Delay"
 	// routingRegion stands where Azure names the region of the gateway.
 	routingRegion = "DESKYARD"
 )

@@ -221,6 +221,9 @@ func (x *exchange) reply(resp Response) error {
 	if status == http.StatusAccepted && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", retrySoon)
 	}
+	if !isRead(x.r.Method) && status < http.StatusMultipleChoices && status != http.StatusAccepted && h.Get("Azure-AsyncOperation") == "" {
+		h.Set(skipPollingDelay, "true")
+	}
 	if body == nil || x.r.Method == http.MethodHead {
 		x.w.WriteHeader(status)
 		return nil
@@ -229,6 +232,8 @@ func (x *exchange) reply(resp Response) error {
 	x.send(status, body)
 	return nil
 }
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // encodeBody is nil for no body.
 func encodeBody(body any) ([]byte, error) {
