@@ -125,6 +125,10 @@ e2e-sessions: build packages ## live sessions while everything around them fails
 e2e-desktops: web build packages ## a machine's desktop opened in Chromium and by FreeRDP, and started by who opens it (6 minutes; not in make test)
 	./e2e/desktops/run
 
+.PHONY: e2e-terraform
+e2e-terraform: web build ## Terraform with azurerm makes pools, and machines as the portal's wizard writes them (terraform or tofu; builds azurerm once, an hour; not in make test)
+	./e2e/terraform/run
+
 .PHONY: e2e-drivers
 e2e-drivers: build ## the drivers' contract with guests that boot, on QEMU; security groups (root; 5 to 10 minutes; not in make test)
 	./e2e/drivers/run
