@@ -57,29 +57,63 @@ func (s *Screen) end() error {
 	return err
 }
 
-// Picture is what the display shows: an X window dump (XWDFileHeader, X11/XWDFile.h),
-// its fields big-endian.
-func (s *Screen) Picture() (image.Image, error) {
+// dumped is where the pixels of a dump are, in bytes.
+type dumped struct{ from, line, width, height int64 }
+
+// head reads a dump's head: an X window dump's (XWDFileHeader, X11/XWDFile.h), its fields
+// big-endian.
+func (s *Screen) head() (dumped, error) {
 	var head [25]uint32
 	if err := binary.Read(io.NewSectionReader(s.dump, 0, 100), binary.BigEndian, &head); err != nil {
-		return nil, fmt.Errorf("read the display: %w", err)
+		return dumped{}, fmt.Errorf("read the display: %w", err)
 	}
 	size, width, height, depth, line, colours := head[0], head[4], head[5], head[11], head[12], head[19]
 	if depth != 32 || width > 8192 || height > 8192 || line < 4*width || line > 1<<16 {
-		return nil, fmt.Errorf("read the display: %dx%d at %d bits is not a dump of it", width, height, depth)
+		return dumped{}, fmt.Errorf("read the display: %dx%d at %d bits is not a dump of it", width, height, depth)
 	}
-	pixels := make([]byte, line*height)
-	if _, err := s.dump.ReadAt(pixels, int64(size)+12*int64(colours)); err != nil {
-		return nil, fmt.Errorf("read the display: %w", err)
+	return dumped{int64(size) + 12*int64(colours), int64(line), int64(width), int64(height)}, nil
+}
+
+func (s *Screen) pixels(at int64, into []byte) error {
+	if _, err := s.dump.ReadAt(into, at); err != nil {
+		return fmt.Errorf("read the display: %w", err)
 	}
-	m := image.NewRGBA(image.Rect(0, 0, int(width), int(height)))
-	for y := range int(height) {
-		for x := range int(width) {
-			p := pixels[y*int(line)+4*x:]
-			m.SetRGBA(x, y, color.RGBA{p[2], p[1], p[0], 255})
+	return nil
+}
+
+func colourOf(p []byte) color.RGBA { return color.RGBA{p[2], p[1], p[0], 255} }
+
+// Picture is what the display shows.
+func (s *Screen) Picture() (image.Image, error) {
+	d, err := s.head()
+	if err != nil {
+		return nil, err
+	}
+	pixels := make([]byte, d.line*d.height)
+	if err := s.pixels(d.from, pixels); err != nil {
+		return nil, err
+	}
+	m := image.NewRGBA(image.Rect(0, 0, int(d.width), int(d.height)))
+	for y := range d.height {
+		for x := range d.width {
+			m.SetRGBA(int(x), int(y), colourOf(pixels[y*d.line+4*x:]))
 		}
 	}
 	return m, nil
+}
+
+// At is the colour of one place, for those who look often.
+func (s *Screen) At(x, y int64) (color.RGBA, error) {
+	d, err := s.head()
+	if err != nil {
+		return color.RGBA{}, err
+	}
+	if x < 0 || y < 0 || x >= d.width || y >= d.height {
+		return color.RGBA{}, fmt.Errorf("read the display: it has no place %d,%d", x, y)
+	}
+	var p [4]byte
+	err = s.pixels(d.from+y*d.line+4*x, p[:])
+	return colourOf(p[:]), err
 }
 
 // lookEvery is how often AwaitPicture looks.

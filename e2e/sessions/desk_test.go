@@ -4,7 +4,7 @@ package sessions
 
 import (
 	"bytes"
-	"encoding/binary"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/deskyard/deskyard/e2e/desktop"
 )
 
 // desk is a person at Debian's FreeRDP, with a screen that the test sees and a keyboard
@@ -24,12 +26,16 @@ import (
 type desk struct {
 	name   string
 	client *process
-	screen *os.File
+	screen *desktop.Screen
 	keys   io.WriteCloser
 	typed  int // on the host's side, when last looked
 }
 
-var displays = 100
+// Size of a person's screen, in pixels.
+const (
+	screenWidth  = 800
+	screenHeight = 600
+)
 
 // sit opens a person's desktop through the RD Gateway door, with the connection file of
 // the feed.
@@ -48,21 +54,21 @@ func (y *yard) sitWith(t *testing.T, name, password string) *desk {
 			y.secrets[ticket] = "the ticket of a file of " + name
 		}
 	}
-	displays++
-	dir, display := y.whole.TempDir(), fmt.Sprintf(":%d", displays)
+	dir := y.whole.TempDir()
 	path := filepath.Join(dir, "desk.rdp")
 	must(t, os.WriteFile(path, file, 0o600))
-	start(y.whole, exec.Command("nsenter", y.people.inside("Xvfb", display, "-fbdir", dir, "-screen", "0", "800x600x24", "-nolisten", "tcp", "-noreset")[1:]...))
-	must(t, until(t.Context(), 10*time.Second, func() bool { _, err := os.Stat(filepath.Join(dir, "Xvfb_screen0")); return err == nil }))
-	must(t, until(t.Context(), 10*time.Second, func() bool { return exec.Command("xdpyinfo", "-display", display).Run() == nil }))
+	screen, err := desktop.NewScreen(context.WithoutCancel(y.whole.Context()), dir, screenWidth, screenHeight)
+	must(t, err)
+	display := screen.Display
+	y.whole.Cleanup(func() {
+		if err := screen.Close(); err != nil {
+			y.whole.Error(err)
+		}
+	})
 	wm := exec.Command("nsenter", y.people.inside("openbox")[1:]...) // FreeRDP takes keys where it has the focus
 	wm.Env = append(os.Environ(), "DISPLAY="+display, "HOME="+dir)
 	start(y.whole, wm)
-	d := &desk{name: name}
-	var err error
-	d.screen, err = os.Open(filepath.Join(dir, "Xvfb_screen0"))
-	must(t, err)
-	y.whole.Cleanup(func() { _ = d.screen.Close() }) // it was read only
+	d := &desk{name: name, screen: screen}
 	d.client = &process{log: filepath.Join(y.dir, "freerdp-"+name+display+".log"), args: y.people.inside("env", "DISPLAY="+display, "HOME="+dir, "xfreerdp", path,
 		"/u:"+name, "/p:"+password, "/cert:ignore", "/f", "/audio-mode:2", "/log-level:INFO")}
 	d.client.start(t)
@@ -96,18 +102,10 @@ func (d *desk) ended() bool {
 	}
 }
 
-// bright is the colour of a place on the screen. The screen is the X window dump that Xvfb
-// keeps in a file (XWDFileHeader, all fields big-endian).
+// bright is the colour of a place on the screen that is not under the pointer.
 func (d *desk) bright() bool {
-	var head [100]byte
-	if _, err := d.screen.ReadAt(head[:], 0); err != nil {
-		return false
-	}
-	field := func(i int64) int64 { return int64(binary.BigEndian.Uint32(head[4*i:])) }
-	var pixel [4]byte
-	at := field(0) + 12*field(19) + field(5)/4*field(12) + field(4)/4*4 // not under the pointer
-	_, err := d.screen.ReadAt(pixel[:], at)
-	return err == nil && pixel[0] > 0x80 && pixel[1] > 0x80
+	c, err := d.screen.At(screenWidth/4, screenHeight/4)
+	return err == nil && c.R > 0x80 && c.G > 0x80
 }
 
 // press types a key and gives the time until the screen shows that the program on the

@@ -188,13 +188,13 @@ func (m *machine) account(t *testing.T, name, password string) {
 	t.Helper()
 	m.put(t, "/run/password", "0600", name+":"+password+"\n")
 	m.sh(t, "useradd -m -s /bin/bash "+name+" && chpasswd </run/password; rm /run/password")
-	m.put(t, "/home/"+name+"/.xsession", "0755", desktop)
+	m.put(t, "/home/"+name+"/.xsession", "0755", terminal)
 	m.sh(t, "chown "+name+": /home/"+name+"/.xsession")
 }
 
-// desktop is a terminal that turns from dark to bright, all of it, with each key, and
+// terminal is a desktop of one terminal, which turns from dark to bright, all of it, with each key, and
 // counts them in a file.
-const desktop = `#!/bin/bash
+const terminal = `#!/bin/bash
 xsetroot -solid '#000000'
 exec xterm -geometry 220x70+0+0 -bw 0 -bg black -fg white -e bash -c '
 	n=0; stty -echo; echo $n >$HOME/keys; printf "\e[?25l"
