@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,6 +147,7 @@ type site struct {
 	hosts  []*fake.Driver
 	opt    provision.Options
 	seal   *seal.Sealer
+	ahead  atomic.Int64 // of the clock on the wall, in nanoseconds
 
 	s    *provision.Service
 	stop func()
@@ -167,7 +169,7 @@ func newSite(t testing.TB, hosts ...fake.Options) *site {
 		t.Fatal(err)
 	}
 	x := &site{t: t, store: db, guests: newGuests(), seal: box}
-	x.opt = provision.Options{Store: db, Seal: box, Owner: "6a6f1c9e-0000-4000-8000-00000000000a", Guests: x.guests, Images: debian, Log: quiet()}
+	x.opt = provision.Options{Now: func() time.Time { return time.Now().Add(time.Duration(x.ahead.Load())) }, Store: db, Seal: box, Owner: "6a6f1c9e-0000-4000-8000-00000000000a", Guests: x.guests, Images: debian, Log: quiet()}
 	for i, o := range hosts {
 		o.Guest = x.guests.boot
 		o.Host = fmt.Sprint("host", i+1)

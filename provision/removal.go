@@ -83,7 +83,13 @@ type did struct {
 	wait    time.Duration // 0: it ended
 	skipped string
 	failed  *arm.Error
+	silent  *arm.Error // whoever the step needs has no link: what it fails with if that lasts
+	last    time.Time  // when who is silent was last heard
 }
+
+// linkBack is how long a link is waited for: after a restart of the service, or a cut of
+// the network, agents and boot loaders try again within a minute.
+const linkBack = 75 * time.Second
 
 // RemoveSessionHost notes a removal, or a replacement, and returns its operation.
 // Asking again while one runs returns the one that runs; a failed one is taken up
@@ -249,6 +255,9 @@ func (s *Service) reconcileRemoval(ctx context.Context, w deskyard.Work) (reconc
 		if err != nil {
 			return reconcile.Result{}, fmt.Errorf("remove the session host %s, step %s: %w", w.ID.Name(), r.st.Steps[i].Name, err)
 		}
+		if d, err = r.patient(ctx, i, d); err != nil {
+			return reconcile.Result{}, err
+		}
 		switch {
 		case d.failed != nil:
 			return reconcile.Result{}, r.note(ctx, i, stateFailed, d.failed.Message, d.failed)
@@ -270,6 +279,31 @@ func (s *Service) reconcileRemoval(ctx context.Context, w deskyard.Work) (reconc
 		s.log.Info("session host removed", "host", w.ID, "replaced", r.st.Replace, "machine", r.st.VM)
 	}
 	return reconcile.Result{Done: true}, err
+}
+
+// patient has whoever does not answer waited for, and looked for twice at least.
+func (r *removalRun) patient(ctx context.Context, i int, d did) (did, error) {
+	waiting := r.st.Steps[i].Detail != ""
+	if d.silent == nil {
+		if d.wait > 0 && waiting {
+			return d, r.note(ctx, i, stateRunning, "", nil)
+		}
+		return d, nil
+	}
+	if d.last.Before(r.s.began) {
+		d.last = r.s.began
+	}
+	until := d.last.Add(linkBack)
+	if waiting && !r.s.now().Before(until) {
+		return did{failed: d.silent}, nil
+	}
+	if !waiting {
+		detail := fmt.Sprintf("There is no link to the machine of '%s'; it is waited for until %s.", r.id.Name(), until.UTC().Format(time.TimeOnly+" UTC"))
+		if err := r.note(ctx, i, stateRunning, detail, nil); err != nil {
+			return d, err
+		}
+	}
+	return did{wait: silentLook}, nil
 }
 
 // note writes down how a step stands, in the work and for those who follow the operation.

@@ -17,6 +17,7 @@ import (
 const (
 	signOutTime  = 30 * time.Second // for a host to carry out a command
 	signOutLook  = 5 * time.Second  // how often users who sign out are counted
+	silentLook   = 5 * time.Second  // how often a host without a link is looked for
 	signOutGiven = 2 * time.Minute  // for the sessions to end once they were told to
 	releaseTime  = 2 * time.Minute  // for the guest to leave its directory
 	removalLook  = 15 * time.Second // how often a machine that goes is looked for; its end wakes the removal
@@ -85,14 +86,19 @@ func (r *removalRun) signOut(ctx context.Context) (did, error) {
 	if err != nil {
 		return did{}, err
 	}
-	sessions, alive := r.sessions(host)
+	sessions, lease := r.sessions(host)
+	alive := lease.Alive(r.s.now())
 	switch {
 	case len(sessions) == 0:
 		return did{}, nil
 	case !alive && r.st.Force:
 		return did{skipped: fmt.Sprintf("The host has no link; the records of its %d sessions go with it.", len(sessions))}, nil
 	case !alive:
-		return did{failed: arm.Errorf(arm.Conflicting, "SessionHostUserSessionsExist",
+		last := host.LastSeen
+		if lease.Heartbeat.After(last) {
+			last = lease.Heartbeat
+		}
+		return did{last: last, silent: arm.Errorf(arm.Conflicting, "SessionHostUserSessionsExist",
 			"The session host '%s' has %d user sessions (5008) and no link to sign them out by. Start its machine, or repeat with force.", r.id.Name(), len(sessions))}, nil
 	}
 	now := r.s.now()
@@ -126,28 +132,40 @@ func (r *removalRun) signOut(ctx context.Context) (did, error) {
 	return did{wait: signOutLook}, nil
 }
 
-// sessions are those that the host has now, and whether it can be asked.
-func (r *removalRun) sessions(host deskyard.SessionHost) (sessions []deskyard.UserSession, alive bool) {
+// sessions are those that the host has now, as far as is known, and its link.
+func (r *removalRun) sessions(host deskyard.SessionHost) (sessions []deskyard.UserSession, lease deskyard.Lease) {
 	if r.s.o.Fleet == nil {
-		return host.Report.Sessions, false
+		return host.Report.Sessions, lease
 	}
 	if report, ok := r.s.o.Fleet.Report(host.ObjectID); ok {
 		host.Report = report
 	}
 	if host.Report.Stopping {
-		return nil, false
+		return nil, lease
 	}
-	return host.Report.Sessions, r.s.o.Fleet.Lease(host.ObjectID).Alive(r.s.now())
+	return host.Report.Sessions, r.s.o.Fleet.Lease(host.ObjectID)
 }
 
 // tell warns the users; one who cannot be told is signed out all the same.
 func (r *removalRun) tell(ctx context.Context, host deskyard.SessionHost, sessions []deskyard.UserSession) {
-	body := fmt.Sprintf("This desktop will be taken out of service in %s. Save your work and sign out; you can sign in again at once.", r.st.Grace.Round(time.Second))
+	body := fmt.Sprintf("This desktop will be taken out of service in %s. Save your work and sign out; you can sign in again at once.", spoken(r.st.Grace))
 	for _, u := range sessions {
 		if err := r.command(ctx, host, deskyard.Command{Verb: "message", Session: u.Native, Title: "Maintenance", Body: body}); err != nil {
 			r.s.log.Warn("user not told of the removal", "host", r.id, "session", u.ID, "err", err)
 		}
 	}
+}
+
+// spoken is a time in the words of a message to users.
+func spoken(d time.Duration) string {
+	n, unit := int(d.Round(time.Second)/time.Second), "second"
+	if n%60 == 0 {
+		n, unit = n/60, "minute"
+	}
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 func (r *removalRun) command(ctx context.Context, host deskyard.SessionHost, c deskyard.Command) error {
@@ -161,9 +179,11 @@ func (r *removalRun) leave(ctx context.Context) (did, error) {
 	if r.s.o.Guests == nil || r.st.MachineID == "" {
 		return did{skipped: "The machine is not one of this service's."}, nil
 	}
-	if _, err := r.s.o.Store.Guest(ctx, r.st.MachineID); arm.IsMissing(err) {
+	guest, err := r.s.o.Store.Guest(ctx, r.st.MachineID)
+	if arm.IsMissing(err) {
 		return did{skipped: "The machine has no boot loader of this service's."}, nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return did{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
@@ -182,13 +202,18 @@ func (r *removalRun) leave(ctx context.Context) (did, error) {
 		return did{skipped: fmt.Sprintf("The guest could not be asked (%v); its computer object in an outside directory is for its administrator to delete.", err)}, nil
 	case r.st.Force:
 		return did{skipped: "The guest could not leave: " + result.Message}, nil
-	case errors.Is(err, deskyard.ErrGuestUnreachable), errors.Is(err, context.DeadlineExceeded):
-		return did{failed: arm.Errorf(arm.Conflicting, "SessionHostUnreachable",
-			"The machine of '%s' does not answer, so that it cannot leave its directory. Start it, or repeat with force.", r.id.Name())}, nil
+	case errors.Is(err, deskyard.ErrGuestUnreachable):
+		return did{silent: r.noAnswer(), last: guest.LastSeen}, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return did{failed: r.noAnswer()}, nil
 	case err != nil:
 		return did{}, err
 	}
 	return did{failed: arm.Errorf(arm.Conflicting, "DirectoryLeaveFailed", "The machine of '%s' could not leave its directory: %s (%s). Repeat with force to go on without.", r.id.Name(), result.Message, result.Code)}, nil
+}
+
+func (r *removalRun) noAnswer() *arm.Error {
+	return arm.Errorf(arm.Conflicting, "SessionHostUnreachable", "The machine of '%s' does not answer, so that it cannot leave its directory. Start it, or repeat with force.", r.id.Name())
 }
 
 // deleteMachine has the API delete the machine, in the caller's name, and waits until

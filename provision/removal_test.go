@@ -60,6 +60,7 @@ type fleet struct {
 	dead     bool
 	sessions []deskyard.UserSession
 	verbs    []string
+	said     string // the last message
 	dropped  []string
 }
 
@@ -84,6 +85,9 @@ func (f *fleet) Do(_ context.Context, _ string, c deskyard.Command) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.verbs = append(f.verbs, c.Verb)
+	if c.Verb == "message" {
+		f.said = c.Body
+	}
 	if c.Verb == "logoff" {
 		f.sessions = nil
 	}
@@ -186,6 +190,9 @@ func TestUsersAreToldAndGivenTheirTimeBeforeTheyAreSignedOut(t *testing.T) {
 	if agents.verbs[0] != "message" || len(agents.verbs) != 1 || x.operation(op).Done() {
 		t.Errorf("told %v", agents.verbs)
 	}
+	if !strings.Contains(agents.said, "out of service in 60 minutes.") {
+		t.Errorf("said %q", agents.said)
+	}
 	if h, err := x.store.SessionHost(t.Context(), host); err != nil || h.AllowNewSession {
 		t.Errorf("the host is not drained: %v", err)
 	}
@@ -198,6 +205,34 @@ func TestUsersAreToldAndGivenTheirTimeBeforeTheyAreSignedOut(t *testing.T) {
 	})
 }
 
+// After a restart of the service no host has its link at once.
+func TestAHostWhoseLinkComesBackIsRemovedAsItWasAskedFor(t *testing.T) {
+	x, _, agents, host := hosted(t)
+	agents.sessions = []deskyard.UserSession{{ID: 1, Native: "c1", User: "ann"}}
+	agents.dead = true
+	op := x.remove(provision.RemovalRequest{Host: host, DeleteMachine: true, Grace: time.Hour})
+	x.until("what is waited for", func() bool { return strings.Contains(string(x.operation(op).Result), "it is waited for until") })
+	agents.mu.Lock()
+	agents.dead = false
+	agents.mu.Unlock()
+	x.until("the message", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		agents.mu.Lock()
+		defer agents.mu.Unlock()
+		return agents.said != "" && !strings.Contains(string(x.operation(op).Result), "waited for")
+	})
+	agents.mu.Lock()
+	agents.sessions = nil
+	agents.mu.Unlock()
+	x.until("the removal", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return x.operation(op).Done()
+	})
+	if o := x.operation(op); o.Status != "Succeeded" {
+		t.Errorf("ended as %s: %+v", o.Status, o.Error)
+	}
+}
+
 func TestDeadMachineIsRemovedOnlyByForceWhichSaysWhatItSkipped(t *testing.T) {
 	x, _, agents, host := hosted(t)
 	agents.dead = true
@@ -205,7 +240,12 @@ func TestDeadMachineIsRemovedOnlyByForceWhichSaysWhatItSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	op := x.remove(provision.RemovalRequest{Host: host, DeleteMachine: true})
-	x.until("the refusal", func() bool { return x.operation(op).Done() })
+	x.until("what is waited for", func() bool { return strings.Contains(string(x.operation(op).Result), "it is waited for until") })
+	x.ahead.Store(int64(80 * time.Second))
+	x.until("the refusal", func() bool {
+		x.s.Wake(deskyard.WorkRemoval, host)
+		return x.operation(op).Done()
+	})
 	if e := x.operation(op).Error; e == nil || e.Code != "SessionHostUnreachable" || !strings.Contains(e.Message, "force") {
 		t.Fatalf("told %+v", e)
 	}

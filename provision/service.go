@@ -69,10 +69,11 @@ type Options struct {
 // Service is the part of the installation that makes machines. Make it with New,
 // give it the API with Use, then Run it.
 type Service struct {
-	o    Options
-	now  func() time.Time
-	log  *slog.Logger
-	loop *reconcile.Loop
+	o     Options
+	now   func() time.Time
+	began time.Time // before it, nobody here knows who had a link
+	log   *slog.Logger
+	loop  *reconcile.Loop
 
 	deploy   *deployments
 	machines *machines
@@ -95,7 +96,7 @@ func New(o Options) (*Service, error) {
 	if o.BootDeadline == 0 {
 		o.BootDeadline = DefaultBootDeadline
 	}
-	s := &Service{o: o, now: o.Now, log: o.Log, deploy: newDeployments(o), machines: newMachines(o)}
+	s := &Service{o: o, now: o.Now, began: o.Now(), log: o.Log, deploy: newDeployments(o), machines: newMachines(o)}
 	s.loop = &reconcile.Loop{Store: o.Store, Now: o.Now, Log: o.Log, Kinds: s.kinds()}
 	return s, nil
 }
