@@ -1,5 +1,7 @@
 package deskyard
 
+import "time"
+
 // AddSessionHosts are the parameters of a run that adds session hosts to a pool: one
 // field for each parameter of the portal's wizard, under the tab that it stands on
 // (article "Add session hosts to a host pool"). It is the body of the actions
@@ -119,6 +121,16 @@ type HostProgress struct {
 	Seconds float64 `json:"seconds"`          // since the run began, until now or its end
 	VM      string  `json:"virtualMachineId,omitempty"`
 	Host    string  `json:"sessionHostId,omitempty"`
+}
+
+// SessionHostRun is a run as the list of a pool's runs shows it.
+type SessionHostRun struct {
+	Name       string     `json:"name"` // its deployment's
+	Deployment string     `json:"deploymentId"`
+	State      string     `json:"state"` // as in RunProgress
+	Names      []string   `json:"sessionHostNames"`
+	Began      time.Time  `json:"began"`
+	Ended      *time.Time `json:"ended,omitempty"` // nil while it is Running
 }
 
 // RunProgress is a run as sessionHostRuns/{deployment} shows it.

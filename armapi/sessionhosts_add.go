@@ -16,6 +16,8 @@ type SessionHosts interface {
 	AddSessionHosts(ctx context.Context, r provision.AddRequest) (deskyard.AddedSessionHosts, deskyard.Operation, error)
 	// ValidateSessionHosts checks the same and starts nothing.
 	ValidateSessionHosts(ctx context.Context, r provision.AddRequest) (deskyard.AddedSessionHosts, error)
+	// Runs are a pool's runs, the newest first.
+	Runs(ctx context.Context, pool arm.ResourceID) ([]deskyard.SessionHostRun, error)
 	// RunProgress tells how far each host of a run is.
 	RunProgress(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.RunProgress, error)
 	// RemoveSessionHost notes a removal or a replacement in tx; wake it after the commit.
@@ -52,6 +54,7 @@ func (s *Server) sessionHostRunType() ResourceType {
 		Name: NameRule{Min: 1, Max: 64},
 		Actions: []Action{
 			{Method: http.MethodGet, Permission: desktopAction("hostPools/read"), Handle: s.getSessionHostRun},
+			{Method: http.MethodGet, Collection: true, Permission: desktopAction("hostPools/read"), Handle: s.listSessionHostRuns},
 		},
 	}
 }
@@ -98,4 +101,20 @@ func (s *Server) getSessionHostRun(ctx context.Context, q *Request) (Response, e
 	}
 	p, err := m.RunProgress(ctx, q.ID.Parent(), q.ID.Name())
 	return Response{Body: p}, err
+}
+
+// listSessionHostRuns lists a pool's runs, the newest first; a service that makes no
+// machines has none.
+func (s *Server) listSessionHostRuns(ctx context.Context, q *Request) (Response, error) {
+	if _, err := s.load(ctx, s.store, q.ID); err != nil { // the pool
+		return Response{}, err
+	}
+	runs := []deskyard.SessionHostRun{}
+	if m, ok := s.opt.Machines.(SessionHosts); ok {
+		var err error
+		if runs, err = m.Runs(ctx, q.ID); err != nil {
+			return Response{}, err
+		}
+	}
+	return Response{Body: wholeList[deskyard.SessionHostRun]{runs}}, nil
 }

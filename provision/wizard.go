@@ -241,18 +241,13 @@ func (s *Service) firstFree(ctx context.Context, reader deskyard.Reader, pool, g
 			take(strings.TrimSuffix(r.ID.Name(), "-nic"))
 		}
 	}
-	runs, err := reader.Works(ctx, deskyard.WorkQuery{Kind: workRun})
+	runs, err := runsWithin(ctx, reader, arm.ResourceID{})
 	if err != nil {
 		return 0, err
 	}
-	for _, w := range runs.Items {
-		var st runState
-		if err := json.Unmarshal(w.State, &st); err != nil {
-			return 0, fmt.Errorf("read the run %s: %w", w.ID, err)
-		}
-		running := s.runs(ctx, reader, w.ID)
-		if running && (st.Pool.Key() == pool.Key() || w.ID.Group().Key() == group.Key()) {
-			for _, n := range st.Names {
+	for _, r := range runs {
+		if s.underWay(ctx, reader, r.deployment) && (r.Pool.Key() == pool.Key() || r.deployment.Group().Key() == group.Key()) {
+			for _, n := range r.Names {
 				take(n)
 			}
 		}
@@ -260,9 +255,9 @@ func (s *Service) firstFree(ctx context.Context, reader deskyard.Reader, pool, g
 	return next, nil
 }
 
-// runs reports whether a run's deployment is still to come or under way. What it
+// underWay reports whether a run's deployment is still to come or under way. What it
 // made holds its names by itself afterwards.
-func (s *Service) runs(ctx context.Context, reader deskyard.Reader, deployment arm.ResourceID) bool {
+func (s *Service) underWay(ctx context.Context, reader deskyard.Reader, deployment arm.ResourceID) bool {
 	_, st, err := s.readWork(ctx, reader, deployment)
 	return err != nil || !st.over()
 }

@@ -19,20 +19,29 @@ var stagePercent = map[string]float64{
 
 // RunProgress tells how far each host of a run is, from the rows as they are now.
 func (s *Service) RunProgress(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.RunProgress, error) {
-	w, st, err := s.findRun(ctx, pool, deployment)
+	runs, err := s.runs(ctx, pool)
 	if err != nil {
 		return deskyard.RunProgress{}, err
 	}
-	p := deskyard.RunProgress{Deployment: w.ID.String(), State: stateRunning, Hosts: []deskyard.HostProgress{}}
-	_, d, err := s.readWork(ctx, s.o.Store, w.ID)
+	for _, r := range runs {
+		if strings.EqualFold(r.deployment.Name(), deployment) {
+			return s.progress(ctx, r)
+		}
+	}
+	return deskyard.RunProgress{}, arm.Errorf(arm.Missing, "SessionHostRunNotFound", "The host pool '%s' has no run '%s'. Runs are known for as long as their deployment is.", pool.Name(), deployment)
+}
+
+func (s *Service) progress(ctx context.Context, r run) (deskyard.RunProgress, error) {
+	p := deskyard.RunProgress{Deployment: r.deployment.String(), State: stateRunning, Hosts: []deskyard.HostProgress{}}
+	_, d, err := s.readWork(ctx, s.o.Store, r.deployment)
 	if err != nil && !arm.IsMissing(err) {
 		return p, err
 	}
 	if err == nil && d.over() {
 		p.State = d.Status
 	}
-	for _, name := range st.Names {
-		h, err := s.hostProgress(ctx, w.ID, st, name, p.State)
+	for _, name := range r.Names {
+		h, err := s.hostProgress(ctx, r.deployment, r.runState, name, p.State)
 		if err != nil {
 			return p, err
 		}
@@ -51,28 +60,6 @@ const checksTime = 2 * time.Minute
 
 // isAboutReady reports whether a host has registered and is not Available yet.
 func isAboutReady(h deskyard.HostProgress) bool { return h.Stage == "Agent" }
-
-// findRun finds a run of a pool by its deployment's name, whatever its group.
-func (s *Service) findRun(ctx context.Context, pool arm.ResourceID, deployment string) (deskyard.Work, runState, error) {
-	var st runState
-	runs, err := s.o.Store.Works(ctx, deskyard.WorkQuery{Kind: workRun, Scope: arm.ResourceID{Subscription: pool.Subscription}})
-	if err != nil {
-		return deskyard.Work{}, st, err
-	}
-	for _, w := range runs.Items {
-		if !strings.EqualFold(w.ID.Name(), deployment) {
-			continue
-		}
-		st = runState{}
-		if err := json.Unmarshal(w.State, &st); err != nil {
-			return w, st, fmt.Errorf("read the run %s: %w", w.ID, err)
-		}
-		if st.Pool.Key() == pool.Key() {
-			return w, st, nil
-		}
-	}
-	return deskyard.Work{}, st, arm.Errorf(arm.Missing, "SessionHostRunNotFound", "The host pool '%s' has no run '%s'. Runs are known for as long as their deployment is.", pool.Name(), deployment)
-}
 
 // hostProgress is one host's.
 func (s *Service) hostProgress(ctx context.Context, deployment arm.ResourceID, st runState, name, state string) (deskyard.HostProgress, error) {

@@ -137,6 +137,13 @@ func TestRunMintsAKeyForItselfAndKeepsSecretsOutOfTheStore(t *testing.T) {
 	if err != nil || len(p.Hosts) != 2 || p.Hosts[0].Name != "sh-0" || p.Hosts[0].Stage != "Queued" || p.State != "Running" {
 		t.Errorf("progress %+v, %v", p, err)
 	}
+	runs, err := s.Runs(t.Context(), pool)
+	if err != nil || len(runs) != 1 || runs[0].Deployment != added.Deployment || runs[0].State != "Running" || runs[0].Ended != nil || !slices.Equal(runs[0].Names, added.Names) {
+		t.Errorf("runs %+v, %v", runs, err)
+	}
+	if none, err := s.Runs(t.Context(), pool.Parent().Provider("Microsoft.DesktopVirtualization", "hostPools", "other")); err != nil || len(none) != 0 {
+		t.Errorf("another pool's runs %+v, %v", none, err)
+	}
 }
 
 func TestRunDeploysEverythingTaggedAndInOrder(t *testing.T) {
@@ -164,6 +171,9 @@ func TestRunDeploysEverythingTaggedAndInOrder(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the deployment did not end")
 		}
+	}
+	if runs, err := s.Runs(t.Context(), pool); err != nil || len(runs) != 1 || runs[0].State != "Succeeded" || runs[0].Ended == nil || !runs[0].Ended.After(runs[0].Began) {
+		t.Errorf("runs %+v, %v", runs, err)
 	}
 	api.mu.Lock()
 	defer api.mu.Unlock()
