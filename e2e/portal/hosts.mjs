@@ -100,6 +100,15 @@ async function update() {
   await page.getByText('Nobody has a session here.').or(page.getByText(about.people.bob.user)).first().waitFor()
 }
 
+/** The runs that added hosts lead to their pages. */
+async function additions() {
+  await go(`#/hostpool${pool}?tab=additions`)
+  await page.getByRole('row').filter({ hasText: 'run-0' }).getByText('Succeeded').waitFor()
+  await page.getByRole('link', { name: /^addSessionHosts-run-/ }).click()
+  await page.getByRole('heading', { level: 1, name: 'New session hosts of hp1' }).waitFor()
+  await page.getByText('Available', { exact: true }).first().waitFor()
+}
+
 /** The wizard takes over what a machine of the pool is like, and all passes but the password. */
 async function alike() {
   await go(`#/add${pool}?tab=machines`)
@@ -119,7 +128,7 @@ async function alike() {
   page.once('dialog', (d) => void d.accept())
 }
 
-const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart, 'an update is started': update, 'the wizard takes over what a machine is like': alike }
+const steps = { 'checks and changes of status are said in words': health, 'the choice is what is shown': choice, 'users are signed out by name': signOut, 'a personal desktop changes hands': assign, 'a machine is restarted': restart, 'an update is started': update, 'what was added is listed': additions, 'the wizard takes over what a machine is like': alike }
 
 await tell(async () => {
   await signIn()

@@ -94,6 +94,16 @@ export interface RunProgress {
   summary: string
 }
 
+/** A run in the list of a pool's. */
+export interface ListedRun {
+  name: string
+  deploymentId: string
+  state: string
+  sessionHostNames: string[]
+  began: string
+  ended?: string
+}
+
 export type PoolBasics = Resource<{
   hostPoolType: string
   loadBalancerType: string

@@ -20,7 +20,7 @@ import { pageOf } from '../kinds'
 import { adding } from './create'
 import { Resume } from './Resume'
 import { HostSteps } from './HostSteps'
-import { ended, toneOfStage } from './stages'
+import { ended, toneOfRun, toneOfStage } from './stages'
 
 const t = portalTexts.add.run
 const deployments = 'Microsoft.Resources/deployments'
@@ -43,8 +43,8 @@ export default function Run({ id }: PageProps) {
   const chosen = run?.hosts.find((h) => h.name === host)
   return (
     <Page
-      title={t.title(parseID(pool).name)} under={run ? <Status tone={toneOfStage(run.state === 'Succeeded' ? 'Available' : run.state)}>{t.states[run.state] ?? run.state}</Status> : t.run}
-      crumbs={[{ text: portalTexts.add.hostPools, to: href('hostpools') }, { text: parseID(pool).name, to: href('hostpool', pool, { tab: 'hosts' }) }]} known={known} commands={commands} fill
+      title={t.title(parseID(pool).name)} under={run ? <Status tone={toneOfRun(run.state)}>{t.states[run.state] ?? run.state}</Status> : t.run}
+      crumbs={[{ text: portalTexts.add.hostPools, to: href('hostpools') }, { text: parseID(pool).name, to: href('hostpool', pool, { tab: 'additions' }) }]} known={known} commands={commands} fill
     >
       {run && <Overall run={run} />}
       {run && <Grid label={t.run} columns={columnsOf(show)} rows={run.hosts} id={(h) => h.name} open={(h) => show(h.name)} empty={t.empty} name="hosts" noFilter={run.hosts.length < 10} />}

@@ -20,6 +20,9 @@ export function toneOfStage(stage: string): Tone {
   return 'busy'
 }
 
+/** How the state of a run is taken. */
+export const toneOfRun = (state: string): Tone => toneOfStage(state === 'Succeeded' ? 'Available' : state)
+
 /** Whether a host's way has ended. */
 export const ended = (stage: string) => ['Available', 'Failed', 'Canceled'].includes(stage)
 

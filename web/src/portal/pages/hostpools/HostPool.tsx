@@ -13,6 +13,7 @@ import { Page, type Command } from '../../frame/Page'
 import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
+import { RunList } from '../add/RunList'
 import { HostList } from '../hosts/HostList'
 import { Sessions } from '../hosts/Sessions'
 import { ActivityList } from '../monitor/Activity'
@@ -28,7 +29,7 @@ const t = portalTexts.hostpools
 const at = 'Microsoft.DesktopVirtualization/hostPools'
 
 const tabs = [
-  { key: 'overview', text: t.overview }, { key: 'hosts', text: t.hosts }, { key: 'sessions', text: t.sessions }, { key: 'key', text: t.key }, { key: 'properties', text: t.properties }, { key: 'rdp', text: t.rdp },
+  { key: 'overview', text: t.overview }, { key: 'hosts', text: t.hosts }, { key: 'sessions', text: t.sessions }, { key: 'additions', text: portalTexts.add.run.runs }, { key: 'key', text: t.key }, { key: 'properties', text: t.properties }, { key: 'rdp', text: t.rdp },
   { key: 'groups', text: t.appGroups }, { key: 'connections', text: t.connections }, { key: 'activity', text: portalTexts.monitor.activity },
 ]
 
@@ -49,6 +50,7 @@ export default function HostPool({ id }: PageProps) {
       {pool && tab === 'overview' && <PoolOverview pool={pool.body} />}
       {tab === 'hosts' && <HostList pool={id} />}
       {tab === 'sessions' && <Sessions scope={id} />}
+      {tab === 'additions' && <RunList pool={id} />}
       {tab === 'key' && <RegistrationKeys pool={id} />}
       {pool && (
         <>

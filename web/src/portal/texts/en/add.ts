@@ -156,6 +156,14 @@ export const add = {
   run: {
     title: (pool: string) => `New session hosts of ${pool}`,
     run: 'Session host run',
+    runs: 'Additions',
+    runsEmpty: 'No session hosts were added to this pool with machines of this service, or their deployments are gone.',
+    name: 'Run',
+    state: 'State',
+    began: 'Began',
+    ended: 'Ended',
+    names: (all: readonly string[]) => (all.length > 2 ? `${all[0]} to ${all.at(-1)}, ${all.length}` : all.join(', ')),
+    hosts: 'Session hosts',
     stages: { Queued: 'Queued', Network: 'Network', Machine: 'Machine', Starting: 'Starting', Booting: 'Booting', Joining: 'Joining', Agent: 'Agent', Available: 'Available', Failed: 'Failed', Canceled: 'Canceled' } as Record<string, string>,
     stageHints: {
       Queued: 'It waits for its turn.', Network: 'Its network interface is made.', Machine: 'A hypervisor is chosen and the machine made.', Starting: 'The machine is started.',
