@@ -33,6 +33,11 @@ export class ArmError extends Error {
     return this.status === 0
   }
 
+  /** Whether it says nothing of what was asked for: no answer came, or the service could not give one then. */
+  get passing(): boolean {
+    return this.lost || this.status === 429 || this.status >= 500
+  }
+
   /** Whether somebody else changed the thing meanwhile. */
   get conflict(): boolean {
     return this.status === 412

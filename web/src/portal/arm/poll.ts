@@ -12,7 +12,9 @@ const longest = 10_000
 
 /**
  * Waits until what an answer began has ended: by its Azure-AsyncOperation, or by its
- * Location until that answers other than 202. An answer that began nothing ends at once.
+ * Location until that answers other than 202. An answer that began nothing ends at once. A
+ * look that gets no answer, or one that the service cannot give now, says nothing of what
+ * was begun: the next look is later.
  */
 export async function finished(arm: Arm, answer: Answer<unknown>, signal?: AbortSignal): Promise<void> {
   const operation = answer.headers.get('Azure-AsyncOperation')
@@ -21,7 +23,15 @@ export async function finished(arm: Arm, answer: Answer<unknown>, signal?: Abort
   let pause = pauseOf(answer, 500)
   for (;;) {
     await later(pause, signal)
-    const look = await arm.send<Operation>('GET', ownPath(operation ?? location ?? ''), undefined, signal ? { signal } : {})
+    const next = Math.min(pause * 1.5, longest)
+    const look = await arm.send<Operation>('GET', ownPath(operation ?? location ?? ''), undefined, signal ? { signal } : {}).catch((error: unknown) => {
+      if (error instanceof ArmError && error.passing) return null
+      throw error
+    })
+    if (!look) {
+      pause = next
+      continue
+    }
     if (operation) {
       const state = look.body?.status ?? 'Succeeded'
       if (state === 'Failed' || state === 'Canceled') {
@@ -30,7 +40,7 @@ export async function finished(arm: Arm, answer: Answer<unknown>, signal?: Abort
       }
       if (state === 'Succeeded') return
     } else if (look.status !== 202) return
-    pause = pauseOf(look, Math.min(pause * 1.5, longest))
+    pause = pauseOf(look, next)
   }
 }
 
