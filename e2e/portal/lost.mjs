@@ -40,7 +40,7 @@ async function hostsLost() {
   await shot('lost-hosts')
   await want('the service starts')
   await stale.waitFor({ state: 'detached', timeout: 90_000 })
-  await page.getByRole('row').filter({ hasText: 'sh-0' }).getByText('Available').waitFor({ timeout: 60_000 })
+  await page.getByRole('row').filter({ hasText: 'sh-0' }).getByText('Available', { exact: true }).waitFor({ timeout: 60_000 })
 }
 
 /** Ends all sign-ins, and waits until the page asks for another. */
@@ -118,11 +118,48 @@ async function leaving() {
   await until('the other page', () => page.url().startsWith(`${base}/portal/#/hostpools`))
 }
 
+/** A host goes once its users had their time, through a restart of the service, of which no word is a lie. */
+async function hostGoes() {
+  const { bob } = about.people
+  const dialog = page.getByRole('alertdialog')
+  const note = page.getByText(/^Remove sh-1(: |…)/)
+  await go('#/hosts')
+  const row = page.getByRole('row').filter({ has: page.getByRole('link', { name: 'sh-1', exact: true }) })
+  await row.getByRole('checkbox').check()
+  await button('Remove').click()
+  await dialog.getByText(`1 session ends: ${bob.user}.`).waitFor()
+  await dialog.getByLabel('Type sh-1 to confirm').fill('sh-1')
+  const minutes = dialog.getByLabel('Minutes until users are signed out')
+  await minutes.fill('1441')
+  await dialog.getByText('A whole number from 0 to 1440.').waitFor()
+  assert.ok(!(await button('Remove', dialog).isEnabled()))
+  await minutes.fill('30')
+  await shot('host-goes')
+  await button('Remove', dialog).click()
+  const told = 'Maintenance: This desktop will be taken out of service in 30 minutes. Save your work and sign out; you can sign in again at once.'
+  await until('the message', async () => (await want('messages', 'sh-1')).includes(told))
+  await want('the service stops')
+  await stale.waitFor({ timeout: 30_000 })
+  await want('the service starts')
+  await stale.waitFor({ state: 'detached', timeout: 90_000 })
+  await row.getByText('Available', { exact: true }).waitFor({ timeout: 60_000 }) // its link is back
+  await button(/^Notifications/).click()
+  assert.equal(await note.first().innerText(), 'Remove sh-1…')
+  const [session] = (await ask('GET', `${about.places.host}/userSessions?api-version=2024-04-03`)).value
+  await ask('DELETE', `${session.id}?force=true&api-version=2024-04-03`)
+  await page.getByText('Remove sh-1: done').first().waitFor({ timeout: 60_000 })
+  await page.keyboard.press('Escape')
+  await row.waitFor({ state: 'detached' })
+}
+
 await tell(async () => {
   await signIn()
   say(`the page said as of when its rows were, and went on by itself ${await connectionLost()} ms after the service was back`)
   await hostsLost()
   say('so does the list of session hosts, which shows them Available again')
+  at('a host that goes')
+  await hostGoes()
+  say('a host went once its users had been told and were gone, through a restart of the service')
   await go('#/users')
   at('expired sign-in')
   await signInExpires()
@@ -135,4 +172,4 @@ await tell(async () => {
   say('two people changed one thing: other values merge, the same value is asked about')
   await leaving()
   say('a page with something unsaved asks before it is left')
-}, /ERR_|status of (400|401|412)/)
+}, /ERR_|status of (400|401|404|412)/)

@@ -1,5 +1,5 @@
 // The wizard that adds session hosts to a host pool: Basics, Virtual machines, Tags, Review + create.
-import { Button, MessageBar, MessageBarBody, MessageBarTitle, makeStyles, tokens } from '@fluentui/react-components'
+import { Button, MessageBar, MessageBarBody, makeStyles, tokens } from '@fluentui/react-components'
 import { ArrowDownloadRegular, ArrowResetRegular, CheckmarkCircleRegular, ErrorCircleRegular } from '@fluentui/react-icons'
 import { useState } from 'react'
 import { pace, useResource } from '../../arm/context'
@@ -9,6 +9,7 @@ import type { PoolBasics } from '../../arm/types-wizard'
 import { Confirm } from '../../frame/Dialogs'
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Page } from '../../frame/Page'
+import { Warning } from '../../frame/Warning'
 import { href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import type { PageProps } from '..'
@@ -40,14 +41,7 @@ export default function Add({ id }: PageProps) {
   if (pool && may.known && may(adding)) return <TheWizard pool={{ ...pool, id }} />
   return (
     <Page title={t.title} crumbs={crumbsOf(id)} known={known}>
-      {may.known && !may(adding) && (
-        <MessageBar intent="warning" layout="multiline">
-          <MessageBarBody>
-            <MessageBarTitle>{t.mayNot}</MessageBarTitle>
-            {t.mayNotText(adding, id)}
-          </MessageBarBody>
-        </MessageBar>
-      )}
+      {may.known && !may(adding) && <Warning title={t.mayNot}>{t.mayNotText(adding, id)}</Warning>}
     </Page>
   )
 }

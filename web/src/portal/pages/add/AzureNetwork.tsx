@@ -1,5 +1,5 @@
 // Network and security of Azure virtual machines.
-import { Link, MessageBar, MessageBarBody } from '@fluentui/react-components'
+import { Link } from '@fluentui/react-components'
 import { useState } from 'react'
 import { sameID } from '../../arm/ids'
 import { href } from '../../router'
@@ -8,6 +8,7 @@ import { At, BoundCheck, BoundRadio, BoundSelect, choicesOf } from './Bound'
 import { CheckChoices, Choices } from './Choices'
 import { useAzureChoices } from './choices'
 import { useWizard } from './wizard'
+import { Warning } from '../../frame/Warning'
 
 const t = portalTexts.add
 
@@ -53,9 +54,7 @@ function Ports() {
       {open && (
         <>
           <CheckChoices label={t.portsWhich} required of={choicesOf(t.ports)} chosen={ports.map(String)} change={(chosen) => set({ publicInboundPorts: chosen.map(Number) })} />
-          <MessageBar intent="warning" layout="multiline">
-            <MessageBarBody>{t.portsWarning}</MessageBarBody>
-          </MessageBar>
+          <Warning>{t.portsWarning}</Warning>
           <BoundCheck name="portsConfirmed" />
         </>
       )}

@@ -1,5 +1,5 @@
 // Puts a run's own deployment again, with the secrets that nobody keeps and what was wrong.
-import { Button, MessageBar, MessageBarBody, Text } from '@fluentui/react-components'
+import { Button, Text } from '@fluentui/react-components'
 import { useState } from 'react'
 import { pace, useLive, useService } from '../../arm/context'
 import { parseID } from '../../arm/ids'
@@ -10,6 +10,7 @@ import { ErrorNotice } from '../../frame/ErrorNotice'
 import { TextField } from '../../frame/Fields'
 import { act } from '../../frame/notifications'
 import { To } from '../../frame/Page'
+import { Warning } from '../../frame/Warning'
 import { portalTexts } from '../../texts/en'
 import { pageOf } from '../kinds'
 import { adding } from './create'
@@ -56,14 +57,12 @@ export function Resume({ run, id, close }: { run: RunProgress; id: string; close
       <Text>{t.resumeText}</Text>
       <ErrorNotice error={exported.error} />
       {(key.error || key.data === '') && (
-        <MessageBar intent="warning" layout="multiline">
-          <MessageBarBody>
-            {t.resumeKey} <To to={pageOf(pool)}>{parseID(pool).name}</To>{' '}
-            <Button size="small" disabled={!may(adding)} title={may(adding) ? undefined : portalTexts.frame.needs(adding)} onClick={generate}>
-              {t.newKey}
-            </Button>
-          </MessageBarBody>
-        </MessageBar>
+        <Warning>
+          {t.resumeKey} <To to={pageOf(pool)}>{parseID(pool).name}</To>{' '}
+          <Button size="small" disabled={!may(adding)} title={may(adding) ? undefined : portalTexts.frame.needs(adding)} onClick={generate}>
+            {t.newKey}
+          </Button>
+        </Warning>
       )}
       <TextField label={t.adminPassword} type="password" autoComplete="new-password" value={typed.adminPassword ?? ''} change={set('adminPassword')} required />
       {joins && (

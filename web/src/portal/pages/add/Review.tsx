@@ -4,6 +4,7 @@ import type { AddedSessionHosts, RunFree, RunResources } from '../../arm/types-w
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { count } from '../../frame/format'
 import { Status } from '../../frame/Status'
+import { Warning } from '../../frame/Warning'
 import { useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { tabs, type TabName } from './findings'
@@ -27,14 +28,12 @@ export function Review() {
       <Outcome />
       {!check.busy && found.length > 0 && <FindingList />}
       {!check.busy && !passed && found.length === 0 && !check.error && (
-        <MessageBar intent="warning">
-          <MessageBarBody>
-            {t.notNow}{' '}
-            <Button size="small" onClick={validate}>
-              {t.checkAgain}
-            </Button>
-          </MessageBarBody>
-        </MessageBar>
+        <Warning>
+          {t.notNow}{' '}
+          <Button size="small" onClick={validate}>
+            {t.checkAgain}
+          </Button>
+        </Warning>
       )}
       <Passes />
       {answer && <Warnings answer={answer} />}
@@ -102,16 +101,13 @@ function Passes() {
 function Warnings({ answer }: { answer: AddedSessionHosts }) {
   if (answer.warnings.length === 0) return null
   return (
-    <MessageBar intent="warning" layout="multiline">
-      <MessageBarBody>
-        <MessageBarTitle>{t.warnings}</MessageBarTitle>
-        {answer.warnings.map((w) => (
-          <Text key={w} block>
-            {w}
-          </Text>
-        ))}
-      </MessageBarBody>
-    </MessageBar>
+    <Warning title={t.warnings}>
+      {answer.warnings.map((w) => (
+        <Text key={w} block>
+          {w}
+        </Text>
+      ))}
+    </Warning>
   )
 }
 

@@ -12,6 +12,7 @@ import { Page } from '../../frame/Page'
 import { LocationField } from '../../frame/Place'
 import { TagRows } from '../../frame/TagRows'
 import { tagsOf, type Tag } from '../../frame/tags'
+import { Warning } from '../../frame/Warning'
 import { go, href, useQuery } from '../../router'
 import { portalTexts } from '../../texts/en'
 import { creates } from './HostPools'
@@ -64,13 +65,14 @@ function useNewPool() {
     pool.reset()
     setTimeout(() => go(href('hostpool', id))) // once nothing holds the page
   }
-  const ready = Boolean(group && v.name.trim()) && pool.values.maxSessionLimit !== null && parse(v.customRdpProperty).bad.length === 0
-  return { groups, around, pool, busy, ready, create }
+  const unclear = parse(v.customRdpProperty).bad.length > 0
+  const ready = Boolean(group && v.name.trim()) && pool.values.maxSessionLimit !== null && !unclear
+  return { groups, around, pool, busy, ready, unclear, create }
 }
 
 export default function NewPool() {
   const [tab] = useQuery('tab', 'basics')
-  const { groups, around, pool, busy, ready, create } = useNewPool()
+  const { groups, around, pool, busy, ready, unclear, create } = useNewPool()
   const v = around.values
   const choices = [...(groups.data ?? []).map((g) => ({ value: g.name, text: g.name })), ...(groups.everywhere ? [{ value: anew, text: t.newGroupOption }] : [])]
   return (
@@ -92,6 +94,7 @@ export default function NewPool() {
             <TagRows tags={v.tags} change={(x) => around.set('tags', x)} error={around.finding('tags')} />
           </Section>
         )}
+        {unclear && tab !== 'rdp' && <Warning>{t.rdpStops}</Warning>}
         <div>
           <Button type="submit" appearance="primary" disabled={busy || !ready || Boolean(groups.lacks)} title={groups.lacks ? portalTexts.frame.needs(groups.lacks) : undefined}>
             {t.create}

@@ -1,10 +1,10 @@
 // The RDP properties of a pool: fields for the known ones, and the text of all.
-import { MessageBar, MessageBarBody } from '@fluentui/react-components'
 import { parseID } from '../../arm/ids'
 import type { HostPool } from '../../arm/types-hostpools'
 import { ErrorNotice } from '../../frame/ErrorNotice'
 import { Conflicts, Form, LongTextField, SaveBar, Section, SelectField, TextField } from '../../frame/Fields'
 import { useEdit } from '../../frame/form'
+import { Warning } from '../../frame/Warning'
 import { portalTexts } from '../../texts/en'
 import { groups, others, parse, withProperty, type Known } from './rdp'
 
@@ -39,11 +39,7 @@ export function RdpFields({ text, change, error, disabled }: { text: string; cha
   const waits = disabled || bad.length > 0
   return (
     <>
-      {bad.length > 0 && (
-        <MessageBar intent="warning" layout="multiline">
-          <MessageBarBody>{t.rdpWaits}</MessageBarBody>
-        </MessageBar>
-      )}
+      {bad.length > 0 && <Warning>{t.rdpWaits}</Warning>}
       {Object.entries(groups).map(([group, list]) => (
         <Section key={group} title={t.rdpGroups[group] ?? group}>
           {list.map((k) => (

@@ -1,34 +1,18 @@
 // What is asked before something is done to session hosts: whose sessions end, and what goes.
 import { useState } from 'react'
-import { pace, useLive, useService } from '../../arm/context'
+import { useService } from '../../arm/context'
 import type { ArmError } from '../../arm/errors'
-import type { SessionHost, UserSession } from '../../arm/types-hosts'
+import type { SessionHost } from '../../arm/types-hosts'
 import { Confirm, Panel } from '../../frame/Dialogs'
-import { CheckField, LongTextField, TextField } from '../../frame/Fields'
+import { LongTextField, TextField } from '../../frame/Fields'
 import { portalTexts } from '../../texts/en'
-import { calling, hasMachine, message, power, remove, replace, sessionsOn, signOutAll, stands } from './actions'
+import { calling, hasMachine, message, power, signOutAll } from './actions'
+import { Removal, Replacement } from './Going'
+import { Lost } from './Lost'
 
 const t = portalTexts.hosts
 
 export type Asked = 'message' | 'signout' | 'restart' | 'stop' | 'remove' | 'replace' | null
-
-/** Of more hosts than these only the number of sessions is told. */
-const named = 20
-
-/** Whose sessions end, by name where there are few. */
-export function Lost({ hosts }: { hosts: readonly SessionHost[] }) {
-  const { arm } = useService()
-  const all = sessionsOn(hosts)
-  const busy = hosts.filter((h) => (h.properties.sessions ?? 0) > 0)
-  const ask = busy.length > 0 && busy.length <= named
-  const users = useLive(
-    ask ? `users of ${busy.map((h) => h.id).join(' ')}` : '',
-    async (signal) => (await Promise.all(busy.map((h) => arm.list<UserSession>(`${h.id}/userSessions`, { signal })))).flat().filter(stands).map((s) => s.properties.userPrincipalName),
-    pace.live,
-  )
-  if (all === 0) return <span>{t.noSessionEnds}</span>
-  return <span>{t.sessionsEnd(users.data?.length ?? all, [...new Set(users.data ?? [])].sort().join(', '))}</span>
-}
 
 interface Props {
   asked: Asked
@@ -63,12 +47,7 @@ export function HostQuestion({ asked, hosts, close, done }: Props) {
         </Confirm>
       )
     case 'replace':
-      return (
-        <Confirm title={`${t.replacing(what)}?`} doIt={t.replace} type={what} run={() => void Promise.all(hosts.map((h) => replace(arm, h))).then(done)} close={close}>
-          <Lost hosts={hosts} />
-          {t.replaceText}
-        </Confirm>
-      )
+      return <Replacement hosts={hosts} close={close} after={done} />
     default:
       return null
   }
@@ -83,20 +62,5 @@ export function MessagePanel({ to, send, close }: { to: string; send: (title: st
       <TextField label={t.messageTitle} value={title} change={setTitle} required />
       <LongTextField label={t.messageBody} value={body} change={setBody} required />
     </Panel>
-  )
-}
-
-function Removal({ hosts, close, after }: { hosts: SessionHost[]; close: () => void; after: () => void }) {
-  const { arm } = useService()
-  const machines = hosts.filter(hasMachine).length
-  const [machine, setMachine] = useState(machines > 0)
-  const [force, setForce] = useState(false)
-  return (
-    <Confirm title={`${t.removing(calling(hosts))}?`} doIt={t.remove} type={calling(hosts)} run={() => void remove(arm, hosts, { deleteMachine: machine, force }).then(after)} close={close}>
-      <Lost hosts={hosts} />
-      {t.removeText}
-      {machines > 0 && <CheckField label={t.removeMachines(machines)} hint={t.removeMachineHint} value={machine} change={setMachine} />}
-      {sessionsOn(hosts) > 0 && <CheckField label={t.force} value={force} change={setForce} />}
-    </Confirm>
   )
 }

@@ -40,10 +40,17 @@ export const power = (arm: Arm, hosts: readonly SessionHost[], verb: 'restart' |
 /** Starts updates that wait, or have failed, without waiting for a maintenance window. */
 export const updateNow = (arm: Arm, hosts: readonly SessionHost[]) => actOnEach(t.updating(calling(hosts)), hosts, name, (h) => arm.post(`${h.id}/update`))
 
-export const remove = (arm: Arm, hosts: readonly SessionHost[], o: { deleteMachine: boolean; force: boolean }) =>
+/** How people are sent off a host that goes: graceSeconds after they were told; force goes on where a host does not answer. */
+export interface Farewell {
+  force: boolean
+  graceSeconds: number
+}
+
+export const remove = (arm: Arm, hosts: readonly SessionHost[], o: Farewell & { deleteMachine: boolean }) =>
   actOnEach(t.removing(calling(hosts)), hosts, name, async (h) => finished(arm, await arm.send('POST', `${h.id}/remove`, o)))
 
-export const replace = (arm: Arm, host: SessionHost) => actOnEach(t.replacing(name(host)), [host], name, async (h) => finished(arm, await arm.send('POST', `${h.id}/replace`, { force: true })))
+export const replace = (arm: Arm, hosts: readonly SessionHost[], o: Farewell) =>
+  actOnEach(t.replacing(calling(hosts)), hosts, name, async (h) => finished(arm, await arm.send('POST', `${h.id}/replace`, o)))
 
 /** How many people have sessions on some hosts, as far as the hosts say. */
 export const sessionsOn = (hosts: readonly SessionHost[]) => hosts.reduce((n, h) => n + (h.properties.sessions ?? 0), 0)

@@ -96,6 +96,7 @@ export const hostpools = {
 
   rdpText: 'All properties, as name:type:value set apart by semicolons',
   rdpHint: 'What is not named keeps the client’s own default. An empty text restores the defaults of the service.',
+  rdpStops: 'The text on the tab RDP properties is not understood: mend it there before the host pool is created.',
   rdpWaits: 'The fields wait until the text of all properties, below them, is understood.',
   rdpOff: 'Not set',
   rdpGroups: { connection: 'Connection information', behaviour: 'Session behaviour', devices: 'Device redirection', display: 'Display settings', other: 'Other properties' } as Record<string, string>,
