@@ -136,6 +136,9 @@ type native struct {
 // Pending reports whether more of a packet has arrived.
 func (n *native) Pending() bool { return n.Buffered() > 0 }
 
+// Drains is true: what has arrived of a packet's head stays until the rest of it has.
+func (n *native) Drains() bool { return true }
+
 // NetConn is the connection below, where there is one.
 func (n *native) NetConn() net.Conn {
 	if b, ok := n.stream.(interface{ NetConn() net.Conn }); ok {

@@ -76,6 +76,9 @@ func (c *client) Read(b []byte) (int, error) { return c.in.Read(b) }
 // Pending is false as long as packets are corrected.
 func (c *client) Pending() bool { return c.in.first == nil && c.WebSocket.Pending() }
 
+// Drains is false as long as packets are corrected, which are read whole.
+func (c *client) Drains() bool { return c.in.first == nil }
+
 // inTurn reads first to its end, if there is one, and then rest.
 type inTurn struct{ first, rest io.Reader }
 

@@ -149,8 +149,8 @@ func tlsOver(under, from net.Conn) func(testing.TB) (a, b *tls.Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a = tls.Server(NewRecords(under), &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
-		b = tls.Client(NewRecords(from), &tls.Config{InsecureSkipVerify: true})
+		a = tls.Server(NewRecords(under), &tls.Config{DynamicRecordSizingDisabled: true, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+		b = tls.Client(NewRecords(from), &tls.Config{DynamicRecordSizingDisabled: true, InsecureSkipVerify: true})
 		t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
 		var wg sync.WaitGroup
 		wg.Go(func() {

@@ -217,11 +217,15 @@ func other(side string) string {
 	return ClientClosed
 }
 
+// headRoom is more than what stands before data in a buffer: the heads of a frame and of a
+// packet in it.
+const headRoom = 64
+
 // forward sends first, and with it whatever else has arrived already. Where first filled
 // its buffer crypto/tls may have the rest of a record, of which it tells nobody.
 func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, error) {
 	records := recordsOf(src)
-	rest := records != nil && len(first) == idleBuffer && !parses(src)
+	rest := records != nil && len(first) >= idleBuffer-headRoom && drains(src)
 	if !rest && !pending(src) {
 		return write(dst, first)
 	}
@@ -249,17 +253,21 @@ func (x *session) forward(dst io.Writer, src io.Reader, first []byte) (int, erro
 	return write(dst, batch[:n])
 }
 
-// parses reports whether a stream finds its bytes among others, and so must be asked
-// before it is read while draining: it may be in the middle of what it cannot read again.
-func parses(src io.Reader) bool {
-	_, ok := src.(interface{ Pending() bool })
-	return ok
+// drains reports whether a stream can be read while draining. TLS alone can; one that finds
+// its bytes among others must be able to take up a head of which only a part has arrived,
+// and says so.
+func drains(src io.Reader) bool {
+	if d, ok := src.(interface{ Drains() bool }); ok {
+		return d.Drains()
+	}
+	_, parses := src.(interface{ Pending() bool })
+	return !parses
 }
 
-// further reports whether to read on while draining: TLS alone can be read until it says
+// further reports whether to read on while draining: what drains can be read until it says
 // that nothing more has arrived.
 func further(src io.Reader, records *Records) bool {
-	return records != nil && !parses(src) || pending(src)
+	return records != nil && drains(src) || pending(src)
 }
 
 // messages is a stream whose writes are messages, and which can send several at once.

@@ -118,6 +118,9 @@ func (s *WebSocket) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Drains is true: what has arrived of a head stays until the rest of it has.
+func (s *WebSocket) Drains() bool { return true }
+
 // Pending reports whether more can be read without waiting for the client.
 func (s *WebSocket) Pending() bool {
 	if s.left > 0 && s.in.Buffered() > 0 {

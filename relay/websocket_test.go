@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -255,18 +256,72 @@ func contextGone() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// A client's TLS may end a record in the middle of a frame's header, while the session
-// takes only what has arrived.
-func TestHeadersThatRecordsCutLoseNothing(t *testing.T) {
+// What a client sends in one message goes to the host in one record: crypto/tls gives it
+// out in pieces.
+func TestAMessageIsNotTakenApartOnItsWayToTheHost(t *testing.T) {
+	client, host, end := throughWebSocket(t)
+	defer end()
+	b := make([]byte, batchBuffer)
+	for _, size := range []int{1, 4082, 4088, 4096, 5000, 16000} {
+		if _, err := client.Write(masked(ws.OpBinary, true, make([]byte, size))); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := host.Read(b); n != size || err != nil {
+			t.Errorf("of a message of %d bytes, the first record carries %d, %v", size, n, err)
+			if _, err := io.ReadFull(host, b[n:size]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestASessionCarriesEveryByteOfMessages(t *testing.T) {
+	client, host, end := throughWebSocket(t)
+	defer end()
+	up := make([]byte, 3<<20)
+	_, _ = rand.Read(up)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { pieces(t, framing{client}, up) })
+	got := make([]byte, len(up))
+	if _, err := io.ReadFull(host, got); err != nil || !bytes.Equal(got, up) {
+		t.Errorf("bytes were changed on their way: %v", err)
+	}
+}
+
+// framing writes each piece as a message.
+type framing struct{ *tls.Conn }
+
+func (f framing) Write(b []byte) (int, error) {
+	if _, err := f.Conn.Write(masked(ws.OpBinary, true, b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// throughWebSocket is a session whose client speaks a WebSocket on TLS; end ends it.
+func throughWebSocket(t *testing.T) (client, host *tls.Conn, end func()) {
+	t.Helper()
 	client, gatewayClient := tlsPair(t)
 	gatewayHost, host := tlsPair(t)
 	var s Sessions
 	ended := make(chan End, 1)
-	stream := NewWebSocket(gatewayClient, bufio.NewReader(gatewayClient))
+	stream := NewWebSocket(gatewayClient, bufio.NewReaderSize(gatewayClient, idleBuffer))
 	go func() { ended <- s.Run("x", stream, gatewayHost, 0) }()
 	if err := errors.Join(host.SetDeadline(time.Now().Add(20*time.Second)), client.SetDeadline(time.Now().Add(20*time.Second))); err != nil {
 		t.Fatal(err)
 	}
+	return client, host, func() {
+		_ = client.Close() // the end is what is waited for
+		<-ended
+	}
+}
+
+// A client's TLS may end a record in the middle of a frame's header, while the session
+// takes only what has arrived.
+func TestHeadersThatRecordsCutLoseNothing(t *testing.T) {
+	client, host, end := throughWebSocket(t)
+	defer end()
 	whole := append(masked(ws.OpBinary, true, make([]byte, 100)), masked(ws.OpBinary, true, make([]byte, 100))...)
 	last := append(masked(ws.OpPong, true, []byte("heartbeat")), masked(ws.OpBinary, true, bytes.Repeat([]byte{7}, 300))...)
 	for cut := range 6 + 9 + 8 { // the headers and the pong's payload
@@ -284,8 +339,6 @@ func TestHeadersThatRecordsCutLoseNothing(t *testing.T) {
 			t.Fatalf("a header cut at %d: %x, %v", cut, got, err)
 		}
 	}
-	_ = client.Close() // the end is what is waited for
-	<-ended
 }
 
 func TestReleasedReaderBeginsWithWhatTheServerHadRead(t *testing.T) {
