@@ -59,6 +59,7 @@ const useStyles = makeStyles({
   under: { color: tokens.colorNeutralForeground2 },
   commands: { display: 'flex', flexWrap: 'wrap', gap: tokens.spacingHorizontalXS, padding: `${tokens.spacingVerticalS} 0`, borderBottom: `1px solid ${tokens.colorNeutralStroke2}`, marginBottom: tokens.spacingVerticalM },
   tabs: { overflowX: 'auto', overflowY: 'hidden', flexShrink: 0, marginBottom: tokens.spacingVerticalM, scrollbarWidth: 'thin' },
+  tabList: { '@media (min-width: 641px)': { flexWrap: 'wrap' } },
   wide: { '@media (max-width: 640px)': { display: 'none' } },
   narrow: { '@media (min-width: 641px)': { display: 'none' } },
   content: { display: 'flex', flexDirection: 'column', gap: tokens.spacingVerticalM, flexGrow: 1, minHeight: 0 },
@@ -75,7 +76,7 @@ export function Page(p: Props) {
     document.title = t.title(p.title)
   }, [p.title])
   useEffect(() => heading.current?.focus({ preventScroll: true }), [route.page, route.id])
-  // In a narrow window the tabs scroll; the shown one is in sight.
+  // In a narrow window the tabs scroll, in others they wrap; the shown one is in sight.
   useEffect(() => {
     tabs.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
   }, [tab])
@@ -103,7 +104,7 @@ export function Page(p: Props) {
       <Commands commands={p.commands ?? []} reload={p.known?.reload} />
       {p.tabs && (
         <div ref={tabs} className={styles.tabs}>
-          <TabList selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))}>
+          <TabList className={styles.tabList} selectedValue={tab} onTabSelect={(_, d) => setTab(String(d.value))}>
             {p.tabs.map((x) => (
               <Tab key={x.key} value={x.key} {...(x.icon ? { icon: x.icon } : {})}>
                 {x.text}
