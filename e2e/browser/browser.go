@@ -5,6 +5,7 @@ package browser
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -44,7 +45,8 @@ func Tell(t *testing.T, story string, about any, do Do) {
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", story)
 	node.Env = append(os.Environ(), "ABOUT="+string(text))
-	node.Stderr = os.Stderr
+	var why bytes.Buffer // of a story that ends badly
+	node.Stderr = &why
 	in, err := node.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +80,6 @@ func Tell(t *testing.T, story string, about any, do Do) {
 		}
 	}
 	if err := node.Wait(); err != nil {
-		t.Errorf("the story ended badly: %v", err)
+		t.Errorf("the story ended badly: %v\n%s", err, why.Bytes())
 	}
 }

@@ -106,15 +106,21 @@ async function conflict(keep, mine, expected) {
   assert.equal(await field('Friendly name').inputValue(), expected)
 }
 
+/** Follows a link to the host pools and answers the question whether to leave; in vain where none is asked. */
+async function leave(answer) {
+  let asked = false
+  page.once('dialog', (d) => void answer(d).then(() => (asked = true)))
+  await page.getByRole('link', { name: 'Host pools' }).first().click()
+  await until('the question whether to leave', () => asked)
+}
+
 /** A page with something unsaved asks before it is left. */
 async function leaving() {
   await field('Friendly name').fill('Not saved')
-  page.once('dialog', (d) => void d.dismiss())
-  await page.getByRole('link', { name: 'Host pools' }).first().click()
-  assert.match(page.url(), /#\/workspace\//)
+  await leave((d) => d.dismiss())
+  await until('the page to stay', () => /#\/workspace\//.test(page.url())) // the browser changes the address before it asks
   assert.equal(await field('Friendly name').inputValue(), 'Not saved')
-  page.once('dialog', (d) => void d.accept())
-  await page.getByRole('link', { name: 'Host pools' }).first().click()
+  await leave((d) => d.accept())
   await until('the other page', () => page.url().startsWith(`${base}/portal/#/hostpools`))
 }
 
